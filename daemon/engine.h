@@ -1,0 +1,168 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The engine: targets, sessions, paths, pseudo-LUNs and the requests on them, as a state machine
+ * that does no I/O. It is told what happened (the engine_… functions) and asks for what shall happen
+ * (struct engine_ops). All ops are called from inside engine_… functions; an op must not call back
+ * into the engine, except that request_done may lead to engine_submit() of another request.
+ * (The adapter defers: it queues what it learns and tells the engine from its event loop.)
+ *
+ * Ownership: the engine owns targets, sessions, paths, luns and attempts. The owner of the engine
+ * owns requests (struct request, embedded in something of its own) from before engine_submit() and
+ * again from request_done() on. The engine reads no clock: engine_set_time() comes first, always.
+ */
+#ifndef DAEMON_ENGINE_H
+#define DAEMON_ENGINE_H
+
+#include "../conf/conf.h"
+#include "../transport/buf.h"
+#include "../transport/list.h"
+#include "../transport/scsi.h"
+
+struct engine;
+struct lun;
+struct session;
+struct attempt;
+
+enum request_op { REQUEST_READ, REQUEST_WRITE, REQUEST_FLUSH, REQUEST_TRIM, REQUEST_ZERO };
+
+/* One thing a client asked for. The first part is the client's, set before engine_submit(). */
+struct request {
+	struct lun *lun;
+	uint8_t op;          /* enum request_op */
+	bool fua, no_hole;
+	uint64_t offset;     /* bytes, any alignment, checked against the size by the client side */
+	uint32_t len;        /* bytes, not 0 but for a flush */
+	struct buf *buf;     /* WRITE: payload. READ: filled in; the engine may put another in its place */
+	uint8_t *data;       /* WRITE: first byte of the payload in buf. READ: set by the engine when done */
+	int err;             /* result: 0 or a positive errno */
+
+	/* The engine's own. */
+	uint8_t phase;
+	bool exclusive, blocked; /* range lock of read-modify-write */
+	uint16_t ios_out;    /* ios not finished */
+	uint64_t started;
+	uint64_t lba, blocks; /* the aligned range that covers it */
+	uint64_t next_lba;   /* first block not yet turned into an io */
+	struct buf *bounce;  /* read-modify-write buffer */
+	struct list link;    /* on lun->requests, from engine_submit() to request_done() */
+	struct list lock;    /* on lun->writers while it changes blocks */
+	struct io *io;       /* private */
+};
+
+enum event_level { EVENT_INFO, EVENT_WARNING, EVENT_ERROR };
+
+struct event {
+	uint64_t seq;        /* 1, 2, 3, ... */
+	uint64_t at_us;      /* engine time */
+	uint8_t level;
+	const char *kind;    /* static: "path-failed", "path-restored", "lun-degraded", ... */
+	const char *lun;     /* export name, or NULL */
+	const char *path;    /* path or session name, or NULL */
+	const char *text;    /* one sentence */
+};
+
+struct engine_ops {
+	size_t attempt_room; /* bytes of private room behind each struct scsi_cmd the engine makes */
+
+	/*
+	 * Connect and log in to session->portal. The answer is engine_session_up() or
+	 * engine_session_lost(), never from inside. *io of session_io() may be set.
+	 */
+	void (*session_start)(void *arg, struct session *s);
+	/* Forget this session's connection, now: afterwards none of its commands' buffers is touched. */
+	void (*session_kill)(void *arg, struct session *s);
+	/* The same with a polite logout; nothing is in flight. */
+	void (*session_logout)(void *arg, struct session *s);
+	/* Send cmd. 0, or -errno: it was not sent. The answer is engine_cmd_done(). */
+	int (*submit)(void *arg, struct session *s, struct scsi_cmd *cmd);
+	/* Send a NOP-Out. The answer is engine_session_pong(). */
+	int (*probe)(void *arg, struct session *s);
+	/* Microseconds since this session's connection received any byte. */
+	uint64_t (*silence)(void *arg, struct session *s);
+	/* Find more portals of a target. The answer is engine_discovered(). */
+	void (*discover)(void *arg, const struct conf_target *t);
+	/* The request is the owner's again; r->err is set. */
+	void (*request_done)(void *arg, struct request *r);
+	/* An export appeared or its name, size or read-only flag changed. */
+	void (*lun_ready)(void *arg, struct lun *l);
+	/* The export is going away: l is freed when this returns. Nothing is queued on it. */
+	void (*lun_gone)(void *arg, struct lun *l);
+	/* There may be room again for requests that engine_admit() refused. */
+	void (*room)(void *arg);
+	/* Something an administrator wants to know. ev is valid inside the call. */
+	void (*event)(void *arg, const struct event *ev);
+};
+
+/* seed: for jitter and ISIDs. pool: data buffers; may be shared with the owner. NULL: out of memory. */
+struct engine *engine_new(const struct engine_ops *ops, void *arg, struct buf_pool *pool,
+			  uint64_t seed);
+
+/* Kills all sessions and gives every request back with ESHUTDOWN. */
+void engine_free(struct engine *e);
+
+/* Monotonic microseconds; never goes back. Call before any other engine_… function of a turn. */
+void engine_set_time(struct engine *e, uint64_t now_us);
+
+/* When the engine wants engine_tick(); UINT64_MAX: never. */
+uint64_t engine_deadline(const struct engine *e);
+
+/* Runs what is due. */
+void engine_tick(struct engine *e);
+
+/*
+ * Applies c as a difference to what runs; called once to begin, then at each reload. The engine keeps
+ * pointers into c until the next engine_configure() has returned: free the old one after that.
+ */
+void engine_configure(struct engine *e, const struct conf *c);
+
+/* ---- what the client side tells ---- */
+
+/* Takes r over. It comes back through request_done, possibly before this returns. */
+void engine_submit(struct engine *e, struct request *r);
+
+/* May a request of len bytes be taken in? Bounds memory: see max_inflight_bytes, no_path_max_bytes. */
+bool engine_admit(const struct engine *e, const struct lun *l, uint32_t len);
+
+/* ---- what the wire side tells ---- */
+
+void engine_session_up(struct engine *e, struct session *s);
+
+enum session_loss {
+	SESSION_LOSS_CONNECT,
+	SESSION_LOSS_LOGIN,
+	SESSION_LOSS_CLOSED,
+	SESSION_LOSS_LOGOUT,
+	SESSION_LOSS_LINK, /* the local interface lost its carrier or its address */
+};
+
+/*
+ * The session is gone, or never came up. The engine calls session_kill() itself. Ignored when the
+ * session is down already.
+ */
+void engine_session_lost(struct engine *e, struct session *s, enum session_loss why,
+			 const char *text);
+
+/* cmd (from submit) has finished; its outcome is filled in. */
+void engine_cmd_done(struct engine *e, struct scsi_cmd *cmd);
+
+void engine_session_pong(struct engine *e, struct session *s);
+
+/* portals: numeric; n < 0: discovery failed, text says why. t by name: it may be gone by now. */
+void engine_discovered(struct engine *e, const char *target_name, char *const *portals, int n,
+		       const char *text);
+
+/* A local interface came back: sessions that wait to log in through it try at once. interface NULL: all. */
+void engine_link_up(struct engine *e, const char *interface);
+
+/* ---- what the administrator asks; 0 or -errno (-ENOENT unknown, -EINVAL) ---- */
+
+int engine_path_disable(struct engine *e, const char *path);
+int engine_path_enable(struct engine *e, const char *path);
+int engine_path_drain(struct engine *e, const char *path);
+int engine_lun_policy(struct engine *e, const char *lun, const char *policy);
+
+/* Stop taking new work: kill every session politely once it is idle. engine_idle() tells when. */
+void engine_shutdown(struct engine *e);
+bool engine_idle(const struct engine *e);
+
+#endif

@@ -1,0 +1,194 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What the engine is made of. Only daemon/ reads this; whoever shows state (the control socket)
+ * reads and never writes.
+ *
+ *   target 1--n session (one portal each) 1--n path n--1 lun
+ *
+ * A session owns its attempts in flight, a lun its requests and the ios that wait. One function
+ * changes session->state (session_set_state), one path->state (path_set_state).
+ */
+#ifndef DAEMON_MODEL_H
+#define DAEMON_MODEL_H
+
+#include "engine.h"
+#include "heap.h"
+#include "../policy/dsm.h"
+#include "../policy/health.h"
+#include "../policy/policy.h"
+
+enum session_state {
+	SESSION_DOWN,        /* waits for its back-off timer, or for portal name resolution */
+	SESSION_CONNECTING,  /* connect and login under way */
+	SESSION_IDENTIFYING, /* logged in; identities are being read, no I/O yet */
+	SESSION_UP,
+	SESSION_SUSPECT,     /* silent for longer than it should be; a probe is out */
+	SESSION_DRAINING,    /* up, takes no new I/O */
+	SESSION_DISABLED,    /* by an administrator */
+};
+
+enum path_state {
+	PATH_DOWN,        /* its session is not up */
+	PATH_IDENTIFYING, /* identity being read on this login */
+	PATH_USABLE,
+	PATH_REFUSED,     /* another identity or size than before, or the 33rd path */
+	PATH_FAILED,      /* the LUN does not answer as it should; re-identified with back-off */
+	PATH_DISABLED,    /* by an administrator */
+	PATH_DRAINING,    /* by an administrator: takes no new I/O; disabled once empty */
+};
+
+struct counters {
+	uint64_t reads, writes, read_bytes, write_bytes;
+	uint64_t errors;   /* outcomes other than success */
+	uint64_t retries;  /* ios that had to be tried again because of this path */
+	uint64_t failures; /* times the path went from usable to not usable */
+};
+
+/* One try of an io (or of a command of identification: io NULL) on one session. */
+struct attempt {
+	struct list link;      /* session->inflight, in order of submission */
+	struct list sibling;   /* io->attempts; alone when the io is gone (a hedge that lost) */
+	struct io *io;
+	struct session *session;
+	struct path *path;     /* NULL: belongs to the session (REPORT LUNS) */
+	void (*done)(struct engine *e, struct attempt *a); /* io NULL: who gets the outcome */
+	struct buf *buf;       /* one reference: these bytes are in use until the command is over */
+	uint64_t started;
+	uint32_t load_bytes;   /* what it added to session->load */
+	bool hedge;
+	struct scsi_cmd *cmd;  /* behind this struct, with ops->attempt_room bytes */
+};
+
+/* A piece of a request that one SCSI command can do. */
+struct io {
+	struct request *req;
+	struct list link;      /* lun->waiting, or alone while in flight or delayed */
+	struct list attempts;  /* tries under way, none or one, two when hedged */
+	struct timer timer;    /* a retry after a delay */
+	struct path *stay;     /* same path again (after the delay), or NULL */
+	uint64_t lba;
+	uint32_t blocks;
+	uint8_t op;            /* enum io_op */
+	uint8_t *data;         /* where its bytes are, inside buf */
+	struct buf *buf;       /* borrowed from the request */
+	unsigned tries;
+	bool hedged;
+	uint32_t tried[4];     /* ids of the last paths that failed it */
+	uint8_t ntried;
+};
+
+struct path {
+	char name[192];        /* "TARGET/PORTAL/LUN" */
+	uint32_t id;
+	struct session *session;
+	uint16_t lun_number;
+	struct lun *lun;       /* bound at the first identification; NULL before */
+	struct list in_lun, in_session;
+	enum path_state state;
+	uint64_t since;        /* of the last change of state */
+	char reason[200];      /* of the last bad state */
+	struct policy_path view; /* what a policy sees */
+	struct timer timer;    /* re-identification of a failed or refused path */
+	unsigned identify_tries;
+	struct identify *identify; /* while it is being read */
+	bool admin_disabled;
+	uint32_t inflight;     /* ios */
+	uint64_t usable_since;
+	struct counters n;
+};
+
+struct session {
+	char name[160];        /* "TARGET/PORTAL" */
+	uint32_t id;
+	struct engine *e;
+	struct target *target;
+	char *portal;          /* ADDR:PORT as configured or discovered; may hold a host name */
+	char *interface;       /* or NULL */
+	uint32_t isid;
+	bool discovered;       /* not in the configuration */
+	struct list in_target;
+	enum session_state state;
+	uint64_t since;
+	char reason[200];
+	struct timer timer;    /* one deadline: back-off, oldest command, probe, idle probe */
+	struct health health;
+	struct list inflight;  /* struct attempt, oldest first */
+	struct list paths;
+	struct policy_load load;
+	uint32_t window;       /* shrunk by BUSY and TASK SET FULL, grows back */
+	uint64_t window_cut;   /* when it was last shrunk */
+	uint64_t last_rx;      /* last sign of life, as far as the engine knows */
+	uint64_t suspect_since, probe_sent; /* 0: no */
+	uint64_t idle_probe;   /* when the last idle probe went out; 0: none is out */
+	bool rescan;           /* REPORT LUNS again when the running one is over */
+	bool scanning;
+	bool admin_disabled, removing;
+	uint64_t logins, losses;
+	void *io;              /* the adapter's */
+};
+
+struct target {
+	const struct conf_target *conf;
+	struct list sessions, in_engine;
+	struct timer discover;
+};
+
+enum lun_state { LUN_OK, LUN_DEGRADED, LUN_NO_PATH };
+
+struct lun {
+	struct engine *e;
+	struct list in_engine;
+	char name[SCSI_ID_MAX]; /* of the export */
+	char id[SCSI_ID_MAX];
+	char serial[64];
+	struct scsi_inquiry inquiry;
+	uint64_t size;         /* bytes; 0: no path was ever identified, not exported yet */
+	uint32_t block_size;
+	struct scsi_block_limits limits;
+	struct scsi_provisioning prov;
+	bool write_protect, dpofua, no_sync, no_write_same, no_unmap; /* what the target can't do */
+	const struct dsm *dsm;
+	const struct conf_lun *conf;      /* its section, or NULL */
+	const struct conf_opts *opt;
+	const struct policy *policy;
+	bool policy_by_admin;
+	struct policy_state policy_state;
+	struct list paths;
+	int npaths;
+	enum lun_state state;
+	uint64_t since;
+	struct list requests;  /* all the engine has, oldest first */
+	struct list waiting;   /* ios waiting for a path or a window, oldest first */
+	struct list writers;   /* requests that change blocks, in the order they came */
+	unsigned nexclusive;
+	uint64_t queued, queued_bytes; /* requests inside, and their bytes */
+	uint64_t no_path_since; /* 0: there is a path */
+	bool no_path_failed;   /* no_path_timeout ran out: fail at once until a path returns */
+	struct timer no_path;
+	bool announced;
+	int users;             /* NBD connections, kept by the adapter */
+	void *io;              /* the adapter's */
+};
+
+struct engine {
+	const struct engine_ops *ops;
+	void *arg;
+	struct buf_pool *pool;
+	uint64_t now;
+	uint64_t seed;
+	const struct conf *conf;
+	struct list targets, luns;
+	struct heap heap;
+	uint32_t next_id;
+	uint64_t event_seq;
+	uint64_t inflight_bytes; /* of all requests inside */
+	bool starved;          /* engine_admit() said no since the last room() */
+	bool stopping;
+	struct list free_attempts, free_ios;
+};
+
+const char *session_state_name(enum session_state s);
+const char *path_state_name(const struct path *p); /* what users see: also marginal, suspect */
+const char *lun_state_name(enum lun_state s);
+
+#endif

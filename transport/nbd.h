@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * An NBD server (nbd proto.md, fixed newstyle) on libev: many exports, many listeners, many
+ * connections. It owns sockets, connections and requests; what the bytes mean is up to the
+ * owner, through the callbacks.
+ *
+ * A request is handed over with submit() and given back with nbd_req_done(), exactly once, any
+ * time later, also from inside submit(), also when its connection is long gone. Replies of one
+ * loop iteration leave in one write. A client that breaks the protocol loses its own
+ * connection and nothing else.
+ */
+#ifndef TRANSPORT_NBD_H
+#define TRANSPORT_NBD_H
+
+#include <ev.h>
+#include <stdbool.h>
+#include "buf.h"
+#include "list.h"
+
+enum nbd_op { NBD_OP_READ, NBD_OP_WRITE, NBD_OP_FLUSH, NBD_OP_TRIM, NBD_OP_ZERO };
+
+struct nbd_conn;
+struct nbd_server;
+
+struct nbd_req {
+	struct nbd_conn *conn;  /* private */
+	uint64_t cookie;        /* private */
+	struct list link;       /* private to the server */
+	void *export;           /* what open() gave */
+	uint8_t op;             /* enum nbd_op; range, read-only and flags have been checked */
+	bool fua, no_hole;
+	bool df;                /* private: NBD_CMD_FLAG_DF */
+	uint64_t offset;        /* bytes, any alignment */
+	uint32_t len;           /* bytes; never 0 but for a flush */
+	struct buf *buf;        /* READ: to fill (may be replaced); WRITE: the payload. One reference. */
+	uint8_t *data;          /* first byte of the payload, inside buf; READ: set when replacing buf */
+	_Alignas(16) uint8_t priv[]; /* req_priv bytes, zeroed: the owner's */
+};
+
+struct nbd_export {
+	const char *name, *description;  /* valid inside the call that got it */
+	uint64_t size;                   /* bytes */
+	uint32_t min_block, pref_block, max_block; /* bytes */
+	bool read_only, can_trim, can_zero, can_flush, can_fua;
+};
+
+struct nbd_callbacks {
+	/*
+	 * Looks an export up for GO, INFO or EXPORT_NAME. name "" is the default export. Fills *out and
+	 * *handle. false: unknown. Its size must not change while a connection has it open.
+	 */
+	bool (*open)(void *arg, const char *name, struct nbd_export *out, void **handle);
+	/* A connection entered (+1) or left (-1) transmission on this export. */
+	void (*users)(void *arg, void *handle, int delta);
+	/* For LIST: the i-th export, false past the last. */
+	bool (*list)(void *arg, int i, struct nbd_export *out);
+	/* A request to serve. */
+	void (*submit)(void *arg, struct nbd_req *req);
+	/*
+	 * May `len` more bytes be taken in for this export? false: the server stops reading from that
+	 * connection until nbd_server_resume(). Asked before the payload is read.
+	 */
+	bool (*admit)(void *arg, void *handle, uint32_t len);
+	/* One line about a connection, level as in syslog(3). */
+	void (*log)(void *arg, int level, const char *text);
+};
+
+struct nbd_limits {
+	int max_connections;
+	unsigned handshake_ms; /* a handshake must be over by then */
+	size_t req_priv;       /* bytes behind each nbd_req */
+};
+
+struct nbd_server *nbd_server_new(struct ev_loop *loop, struct buf_pool *pool,
+				  const struct nbd_limits *lim, const struct nbd_callbacks *cb,
+				  void *arg) __attribute__((warn_unused_result));
+
+/*
+ * addr: "unix:PATH" or "tcp:ADDR:PORT" / "tcp:[ADDR6]:PORT" (numeric). mode is that of the unix
+ * socket. A socket file nobody listens on is replaced; a live one is -EADDRINUSE. 0 or -errno, with
+ * a reason in why[].
+ */
+int nbd_server_listen(struct nbd_server *s, const char *addr, unsigned mode, char *why,
+		      size_t why_cap) __attribute__((warn_unused_result));
+
+/* Stops listening there (its socket file goes too); connections stay. Unknown addr: nothing happens. */
+void nbd_server_unlisten(struct nbd_server *s, const char *addr);
+
+/* A connected socket that somebody else accepted (socket activation, tests). The server owns fd. */
+void nbd_server_add_fd(struct nbd_server *s, int fd);
+
+/* admit() may say yes again: go on reading, longest-waiting connection first. */
+void nbd_server_resume(struct nbd_server *s);
+
+/*
+ * Gives a request back. err: 0 or a positive errno; EPERM, EIO, ENOMEM, EINVAL, ENOSPC, EOVERFLOW,
+ * ENOTSUP, ESHUTDOWN travel as such, all else as EIO. The server drops req->buf.
+ */
+void nbd_req_done(struct nbd_req *req, int err);
+
+/* Closes every connection on this export without a word; their requests still come back. */
+void nbd_server_close_export(struct nbd_server *s, void *handle);
+
+int nbd_server_connections(const struct nbd_server *s);
+
+/* Closes all. Requests still out must be given back before nbd_server_free(). */
+void nbd_server_stop(struct nbd_server *s);
+void nbd_server_free(struct nbd_server *s);
+
+#endif
