@@ -39,14 +39,15 @@ struct request {
 	/* The engine's own. */
 	uint8_t phase;
 	bool exclusive, blocked; /* range lock of read-modify-write */
+	bool tainted;        /* a late answer may still write into the buffer */
+	bool redo;           /* the target can't do it this way: the body starts again another way */
 	uint16_t ios_out;    /* ios not finished */
-	uint64_t started;
+	uint64_t started;    /* engine time */
 	uint64_t lba, blocks; /* the aligned range that covers it */
-	uint64_t next_lba;   /* first block not yet turned into an io */
-	struct buf *bounce;  /* read-modify-write buffer */
+	uint64_t body_lba, body_end, cursor; /* blocks of the body; the first not yet sent */
+	struct buf *bounce;  /* blocks that are read before they are changed */
 	struct list link;    /* on lun->requests, from engine_submit() to request_done() */
 	struct list lock;    /* on lun->writers while it changes blocks */
-	struct io *io;       /* private */
 };
 
 enum event_level { EVENT_INFO, EVENT_WARNING, EVENT_ERROR };
@@ -121,7 +122,7 @@ void engine_configure(struct engine *e, const struct conf *c);
 void engine_submit(struct engine *e, struct request *r);
 
 /* May a request of len bytes be taken in? Bounds memory: see max_inflight_bytes, no_path_max_bytes. */
-bool engine_admit(const struct engine *e, const struct lun *l, uint32_t len);
+bool engine_admit(struct engine *e, struct lun *l, uint32_t len);
 
 /* ---- what the wire side tells ---- */
 

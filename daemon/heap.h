@@ -1,33 +1,34 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The one heap of deadlines: a binary heap of timers embedded in their owners. A timer that is
- * not armed is in no heap (slot 0) and may be freed.
+ * The one heap of deadlines: a pairing heap of timers embedded in their owners, so that arming
+ * one can't fail. A timer must be cancelled before its owner is freed; a zeroed one is idle.
  */
 #ifndef DAEMON_HEAP_H
 #define DAEMON_HEAP_H
 
-#include <stddef.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 struct engine;
 
 struct timer {
-	uint64_t at;   /* microseconds */
-	size_t slot;   /* 1-based place in the heap; 0: not armed */
+	uint64_t at; /* microseconds */
 	void (*fire)(struct engine *e, struct timer *t);
+	bool armed;
+	struct timer *child, *next, *prev; /* prev: left sibling, or the parent of a first child */
 };
 
 struct heap {
-	struct timer **slot; /* [1..n] */
-	size_t n, cap;
+	struct timer *root;
 };
 
-/* Arms t for `at`, or moves it. 0 or -ENOMEM (only when the heap has to grow). */
-int heap_arm(struct heap *h, struct timer *t, uint64_t at) __attribute__((warn_unused_result));
+/* Arms t for `at`, or moves it there. */
+void heap_arm(struct heap *h, struct timer *t, uint64_t at);
+
+/* Does nothing when t is idle. */
 void heap_cancel(struct heap *h, struct timer *t);
 
-/* The earliest timer, NULL if none. Stays in the heap. */
+/* The earliest timer, still armed; NULL if there is none. */
 struct timer *heap_first(const struct heap *h);
-void heap_free(struct heap *h);
 
 #endif

@@ -23,7 +23,6 @@ enum session_state {
 	SESSION_IDENTIFYING, /* logged in; identities are being read, no I/O yet */
 	SESSION_UP,
 	SESSION_SUSPECT,     /* silent for longer than it should be; a probe is out */
-	SESSION_DRAINING,    /* up, takes no new I/O */
 	SESSION_DISABLED,    /* by an administrator */
 };
 
@@ -59,16 +58,20 @@ struct attempt {
 	struct scsi_cmd *cmd;  /* behind this struct, with ops->attempt_room bytes */
 };
 
+enum io_op { IO_READ, IO_WRITE, IO_SYNC, IO_UNMAP, IO_WRITE_SAME };
+
 /* A piece of a request that one SCSI command can do. */
 struct io {
 	struct request *req;
-	struct list link;      /* lun->waiting, or alone while in flight or delayed */
+	struct list link;      /* lun->waiting, lun->delayed, or alone while in flight */
 	struct list attempts;  /* tries under way, none or one, two when hedged */
 	struct timer timer;    /* a retry after a delay */
-	struct path *stay;     /* same path again (after the delay), or NULL */
+	uint32_t stay;         /* id of the path to try again on, 0: any */
 	uint64_t lba;
 	uint32_t blocks;
 	uint8_t op;            /* enum io_op */
+	bool waiting;          /* on lun->waiting */
+	bool fua;
 	uint8_t *data;         /* where its bytes are, inside buf */
 	struct buf *buf;       /* borrowed from the request */
 	unsigned tries;
@@ -118,10 +121,12 @@ struct session {
 	uint32_t window;       /* shrunk by BUSY and TASK SET FULL, grows back */
 	uint64_t window_cut;   /* when it was last shrunk */
 	uint64_t last_rx;      /* last sign of life, as far as the engine knows */
-	uint64_t suspect_since, probe_sent; /* 0: no */
-	uint64_t idle_probe;   /* when the last idle probe went out; 0: none is out */
-	bool rescan;           /* REPORT LUNS again when the running one is over */
-	bool scanning;
+	uint64_t watch_us;     /* how long silence is fine, as of the last look */
+	uint64_t suspect_since; /* 0: not suspect */
+	uint64_t probe_sent;   /* when the probe that is out was sent; 0: none is */
+	bool scanning, rescan; /* REPORT LUNS is running; once more after it */
+	bool identified;       /* all paths were identified since this login */
+	unsigned scan_tries;
 	bool admin_disabled, removing;
 	uint64_t logins, losses;
 	void *io;              /* the adapter's */
@@ -159,10 +164,12 @@ struct lun {
 	uint64_t since;
 	struct list requests;  /* all the engine has, oldest first */
 	struct list waiting;   /* ios waiting for a path or a window, oldest first */
+	struct list delayed;   /* ios waiting for their timer */
 	struct list writers;   /* requests that change blocks, in the order they came */
 	unsigned nexclusive;
-	uint64_t queued, queued_bytes; /* requests inside, and their bytes */
-	uint64_t no_path_since; /* 0: there is a path */
+	uint64_t queued, queued_bytes; /* requests inside, and their bytes of data */
+	uint64_t nwaiting;     /* ios on waiting */
+	uint64_t no_path_since; /* valid while state is LUN_NO_PATH */
 	bool no_path_failed;   /* no_path_timeout ran out: fail at once until a path returns */
 	struct timer no_path;
 	bool announced;
@@ -182,6 +189,8 @@ struct engine {
 	uint32_t next_id;
 	uint64_t event_seq;
 	uint64_t inflight_bytes; /* of all requests inside */
+	uint64_t nwaiting;     /* ios on the waiting lists of all luns */
+	struct buf *zeroes;    /* payload of WRITE SAME and of its fallback */
 	bool starved;          /* engine_admit() said no since the last room() */
 	bool stopping;
 	struct list free_attempts, free_ios;

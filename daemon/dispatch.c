@@ -1,0 +1,489 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * From io to path and back: asks the policy, builds the CDB, and carries out the DSM's verdict on
+ * what came back. What can't be sent now waits on lun->waiting, never inside the initiator, so that
+ * failover can move it.
+ */
+#include "internal.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <string.h>
+
+#define RETRY_MIN_US (10 * US_PER_MS)
+#define RETRY_MAX_US (500 * US_PER_MS)
+#define WINDOW_MAX 1024
+#define WINDOW_GROW_US US_PER_S /* after a cut, before the window grows again */
+
+static void io_outcome(struct engine *e, struct attempt *a);
+
+/* How many commands a LUN may have on a session now. */
+static uint32_t window(const struct session *s, const struct lun *l)
+{
+	return s->window < l->opt->queue_depth ? s->window : l->opt->queue_depth;
+}
+
+/* The candidates as the policy sees them, ids ascending; path_of[i] belongs to views[i]. */
+static int collect(struct lun *l, struct policy_path *views, struct path **path_of)
+{
+	struct list *pos;
+	int n = 0;
+
+	list_for_each(pos, &l->paths) {
+		struct path *p = list_entry(pos, struct path, in_lun);
+
+		if (!path_takes_io(p) || n == POLICY_MAX_PATHS)
+			continue;
+		p->view.ready = p->session->load.ios < window(p->session, l);
+		views[n] = p->view;
+		path_of[n++] = p;
+	}
+	return n;
+}
+
+static int choose(struct lun *l, const uint32_t *tried, int ntried, uint32_t bytes, struct path **out)
+{
+	struct policy_path views[POLICY_MAX_PATHS];
+	struct path *path_of[POLICY_MAX_PATHS];
+	int n = collect(l, views, path_of);
+	int i = n ? policy_choose(l->policy, &l->policy_state, views, n, tried, ntried, bytes)
+		  : POLICY_NONE;
+
+	if (i >= 0)
+		*out = path_of[i];
+	return i;
+}
+
+/* The path for this io, or POLICY_NONE / POLICY_WAIT. */
+static int choose_for(struct io *io, struct path **out)
+{
+	struct lun *l = io->req->lun;
+	uint32_t bytes = io->op == IO_READ || io->op == IO_WRITE ? io->blocks * l->block_size : 0;
+	struct list *pos;
+	int ret;
+
+	if (io->stay) {
+		list_for_each(pos, &l->paths) {
+			struct path *p = list_entry(pos, struct path, in_lun);
+
+			if (p->id == io->stay && path_takes_io(p)) {
+				*out = p;
+				return p->session->load.ios < window(p->session, l) ? 0 : POLICY_WAIT;
+			}
+		}
+		io->stay = 0;
+	}
+	ret = choose(l, io->tried, io->ntried, bytes, out);
+	if (ret == POLICY_WAIT && io->ntried) {
+		/* Better a path that failed it before than to hold up those that wait behind it. */
+		io->ntried = 0;
+		ret = choose(l, NULL, 0, bytes, out);
+	}
+	return ret;
+}
+
+static void build_cdb(struct io *io, struct attempt *a, uint8_t *data)
+{
+	const struct lun *l = io->req->lun;
+	uint32_t bs = l->block_size;
+	struct scsi_cmd *c = a->cmd;
+
+	switch ((enum io_op)io->op) {
+	case IO_READ:
+		cdb_read16(c, io->lba, io->blocks, bs);
+		break;
+	case IO_WRITE:
+		cdb_write16(c, io->lba, io->blocks, bs, io->fua);
+		break;
+	case IO_SYNC:
+		cdb_sync_cache16(c, 0, 0);
+		break;
+	case IO_UNMAP:
+		cdb_unmap(c, data, io->lba, io->blocks);
+		break;
+	case IO_WRITE_SAME:
+		cdb_write_same16(c, io->lba, io->blocks, bs,
+				 !io->req->no_hole && l->prov.ws16_unmap && l->prov.reads_zero);
+		break;
+	}
+	if (c->len)
+		attempt_set_data(a, data, c->len);
+	c->lun = a->path->lun_number;
+}
+
+/* One try of io on p. buf/data: where the bytes are. 0 or -errno. */
+static int try_on(struct engine *e, struct io *io, struct path *p, struct buf *buf, uint8_t *data,
+		  bool hedge)
+{
+	struct attempt *a = attempt_new(e, p->session, p, buf);
+	int ret;
+
+	if (!a)
+		return -ENOMEM;
+	build_cdb(io, a, data);
+	a->hedge = hedge;
+	a->done = io_outcome;
+	a->io = io;
+	ret = attempt_send(e, a);
+	if (ret)
+		return ret;
+	list_add_tail(&a->sibling, &io->attempts);
+	return 0;
+}
+
+static int try_first(struct engine *e, struct io *io, struct path *p)
+{
+	struct buf *list;
+	int ret;
+
+	if (io->op != IO_UNMAP)
+		return try_on(e, io, p, io->buf, io->data, false);
+	list = buf_get(e->pool, SCSI_UNMAP_LIST_LEN);
+	if (!list)
+		return -ENOMEM;
+	ret = try_on(e, io, p, list, list->data, false);
+	buf_put(list);
+	return ret;
+}
+
+static void io_wait(struct engine *e, struct io *io, bool first)
+{
+	struct lun *l = io->req->lun;
+
+	assert(!io->waiting && list_empty(&io->attempts));
+	if (first)
+		list_add_head(&io->link, &l->waiting);
+	else
+		list_add_tail(&io->link, &l->waiting);
+	io->waiting = true;
+	l->nwaiting++;
+	e->nwaiting++;
+}
+
+static void delay_over(struct engine *e, struct timer *t)
+{
+	struct io *io = list_entry(t, struct io, timer);
+
+	list_del(&io->link);
+	io_dispatch(e, io);
+}
+
+static void io_delay(struct engine *e, struct io *io, uint64_t us)
+{
+	list_add_tail(&io->link, &io->req->lun->delayed);
+	io->timer.fire = delay_over;
+	engine_arm(e, &io->timer, e->now + us);
+}
+
+static uint64_t retry_delay(const struct io *io)
+{
+	uint64_t d = RETRY_MIN_US << (io->tries < 8 ? io->tries : 8);
+
+	return d < RETRY_MAX_US ? d : RETRY_MAX_US;
+}
+
+/* Sends io. false: there is no path for it now, or no room. */
+static bool io_try(struct engine *e, struct io *io)
+{
+	struct path *p = NULL;
+
+	if (choose_for(io, &p) < 0)
+		return false;
+	if (try_first(e, io, p)) {
+		/* Out of memory, most likely: the command was not sent, so try again a little later. */
+		io->tries++;
+		io_delay(e, io, retry_delay(io));
+	}
+	return true;
+}
+
+void io_dispatch(struct engine *e, struct io *io)
+{
+	struct lun *l = io->req->lun;
+
+	if (l->no_path_failed) {
+		io_finish(e, io, EIO);
+		return;
+	}
+	/* Those that wait came first; a retry is older than they are and goes before them. */
+	if ((l->nwaiting && !io->tries) || !io_try(e, io))
+		io_wait(e, io, io->tries > 0);
+}
+
+void lun_run(struct engine *e, struct lun *l)
+{
+	struct list *pos;
+
+	while ((pos = list_pop(&l->waiting))) {
+		struct io *io = list_entry(pos, struct io, link);
+
+		io->waiting = false;
+		l->nwaiting--;
+		e->nwaiting--;
+		if (!io_try(e, io)) {
+			io_wait(e, io, true);
+			break;
+		}
+	}
+}
+
+/* Retries are bounded by time: how long an io may be tried before the client hears of it. */
+static bool out_of_time(const struct engine *e, const struct io *io)
+{
+	const struct conf_opts *o = io->req->lun->opt;
+	uint64_t limit = o->no_path_timeout_us;
+
+	if (limit == CONF_QUEUE)
+		return false;
+	if (limit < o->command_timeout_us)
+		limit = o->command_timeout_us;
+	return e->now - io->req->started > limit;
+}
+
+static void note_tried(struct io *io, const struct path *p)
+{
+	size_t cap = sizeof(io->tried) / sizeof(io->tried[0]);
+
+	if (io->ntried == cap) {
+		memmove(io->tried, io->tried + 1, (cap - 1) * sizeof(io->tried[0]));
+		io->ntried--;
+	}
+	io->tried[io->ntried++] = p->id;
+}
+
+/* Is there a path io was not tried on? */
+static bool untried_path(const struct io *io)
+{
+	struct list *pos;
+
+	list_for_each(pos, &io->req->lun->paths) {
+		const struct path *p = list_entry(pos, struct path, in_lun);
+		int i;
+
+		if (!path_takes_io(p))
+			continue;
+		for (i = 0; i < io->ntried && io->tried[i] != p->id; i++)
+			;
+		if (i == io->ntried)
+			return true;
+	}
+	return false;
+}
+
+/* Tries io again: where `v` says, when it says. A twin under way is trusted to answer instead. */
+static void io_again(struct engine *e, struct io *io, struct path *p, const struct dsm_verdict *v)
+{
+	uint64_t delay = (uint64_t)v->delay_ms * US_PER_MS;
+
+	if (!list_empty(&io->attempts))
+		return;
+	io->tries++;
+	io->hedged = false;
+	if (out_of_time(e, io)) {
+		engine_emit(e, EVENT_ERROR, "io-gave-up", io->req->lun, p->name,
+			    "gave up on an I/O at block %llu after %u tries: %s",
+			    (unsigned long long)io->lba, io->tries, v->why);
+		io_finish(e, io, EIO);
+		return;
+	}
+	if (v->action == DSM_SAME_PATH) {
+		io->stay = p->id;
+	} else {
+		io->stay = 0;
+		note_tried(io, p);
+		if (!untried_path(io))
+			delay = retry_delay(io);
+	}
+	if (!delay) {
+		io_dispatch(e, io);
+		return;
+	}
+	io_delay(e, io, delay);
+}
+
+/* The answers of the lost twins find nobody any more; their buffers live until they come. */
+static void orphan_attempts(struct io *io)
+{
+	struct list *pos;
+
+	while ((pos = list_pop(&io->attempts))) {
+		struct attempt *a = list_entry(pos, struct attempt, sibling);
+
+		a->io = NULL;
+		a->done = NULL;
+		if (!a->hedge) /* it writes into the request's own buffer */
+			io->req->tainted = true;
+	}
+}
+
+static void io_success(struct engine *e, struct io *io, struct attempt *a)
+{
+	if (a->hedge)
+		memcpy(io->data, a->buf->data, a->cmd->len);
+	orphan_attempts(io);
+	io_finish(e, io, 0);
+}
+
+/* The target does not know the command or the FUA or UNMAP bit: is there another way? */
+static bool find_another_way(struct engine *e, struct io *io)
+{
+	struct request *r = io->req;
+	struct lun *l = r->lun;
+
+	switch ((enum io_op)io->op) {
+	case IO_SYNC: /* SBC-3: without SYNCHRONIZE CACHE there is no volatile cache to write back */
+		l->no_sync = true;
+		break;
+	case IO_UNMAP: /* advice only */
+		l->no_unmap = true;
+		r->cursor = r->body_end;
+		break;
+	case IO_WRITE_SAME:
+		if (l->prov.ws16_unmap)
+			l->prov.ws16_unmap = false;
+		else
+			l->no_write_same = true;
+		r->redo = true;
+		break;
+	case IO_WRITE:
+		if (!io->fua)
+			return false;
+		l->dpofua = false;
+		r->redo = true;
+		break;
+	case IO_READ:
+		return false;
+	}
+	io_finish(e, io, 0);
+	return true;
+}
+
+static void shrink_window(struct engine *e, struct session *s)
+{
+	if (e->now - s->window_cut < 100 * US_PER_MS && s->window_cut)
+		return;
+	s->window_cut = e->now;
+	s->window = s->load.ios / 2;
+	if (!s->window)
+		s->window = 1;
+}
+
+static void grow_window(struct engine *e, struct session *s)
+{
+	if (s->window < WINDOW_MAX && e->now - s->window_cut > WINDOW_GROW_US)
+		s->window++;
+}
+
+static void apply_effects(struct engine *e, struct path *p, unsigned effects, const char *why)
+{
+	if (effects & DSM_SHRINK_WINDOW)
+		shrink_window(e, p->session);
+	if (effects & DSM_COUNTED)
+		p->n.retries++;
+	if (effects & DSM_REGROW)
+		engine_emit(e, EVENT_WARNING, "capacity-changed", p->lun, p->name,
+			    "the target says the capacity changed; clients keep the old size until "
+			    "every path has logged in again and no client is attached");
+	if (effects & DSM_RESCAN)
+		session_scan(e, p->session);
+	if ((effects & DSM_REIDENTIFY) && p->state == PATH_USABLE) {
+		path_set_state(e, p, PATH_IDENTIFYING, why);
+		identify_start(e, p);
+	}
+}
+
+/* An attempt of an io is over; it is off its session's list already. */
+static void io_outcome(struct engine *e, struct attempt *a)
+{
+	struct io *io = a->io;
+	struct path *p = a->path;
+	struct lun *l = io->req->lun;
+	struct dsm_verdict v = l->dsm->verdict(a->cmd, io->tries);
+
+	list_del(&a->sibling);
+	a->io = NULL;
+	if (v.action == DSM_DONE)
+		grow_window(e, p->session);
+	if (v.effects)
+		apply_effects(e, p, v.effects, v.why);
+	switch ((enum dsm_action)v.action) {
+	case DSM_DONE:
+		io_success(e, io, a);
+		break;
+	case DSM_CLIENT_ERROR:
+		if ((v.effects & DSM_UNSUPPORTED) && find_another_way(e, io))
+			break;
+		engine_emit(e, EVENT_ERROR, "io-error", l, p->name, "%s at block %llu, %u blocks: %s",
+			    scsi_opcode_name(a->cmd->cdb[0]), (unsigned long long)io->lba,
+			    io->blocks, v.why);
+		orphan_attempts(io);
+		io_finish(e, io, v.err ? v.err : EIO);
+		break;
+	case DSM_FAIL_PATH:
+		if (p->state == PATH_USABLE)
+			path_fail(e, p, PATH_FAILED, "path-failed", "%s", v.why);
+		io_again(e, io, p, &v);
+		break;
+	case DSM_SAME_PATH:
+	case DSM_OTHER_PATH:
+		io_again(e, io, p, &v);
+		break;
+	}
+	/* A place in the window is free again, for any LUN of the session. */
+	if (e->nwaiting) {
+		struct list *pos;
+
+		list_for_each(pos, &a->session->paths) {
+			struct path *q = list_entry(pos, struct path, in_session);
+
+			if (q->lun && q->lun->nwaiting)
+				lun_run(e, q->lun);
+		}
+	}
+}
+
+void io_requeue(struct engine *e, struct attempt *a)
+{
+	struct io *io = a->io;
+
+	list_del(&a->sibling);
+	a->io = NULL;
+	a->path->n.retries++;
+	if (!list_empty(&io->attempts))
+		return;
+	io->tries++;
+	io->hedged = false;
+	io->stay = 0;
+	note_tried(io, a->path);
+	io_wait(e, io, true);
+}
+
+/* A second try of a READ, elsewhere, into a buffer of its own. */
+static void hedge(struct engine *e, struct attempt *a)
+{
+	struct io *io = a->io;
+	struct path *p = NULL;
+	struct buf *b;
+
+	if (choose(io->req->lun, &a->path->id, 1, a->cmd->len, &p) < 0 || p->session == a->session ||
+	    p->view.class_ >= POLICY_CLASS_SUSPECT)
+		return;
+	b = buf_get(e->pool, a->cmd->len);
+	if (!b)
+		return;
+	if (try_on(e, io, p, b, b->data, true) == 0)
+		io->hedged = true;
+	buf_put(b);
+}
+
+void session_hedge_reads(struct engine *e, struct session *s)
+{
+	struct list *pos, *tmp;
+
+	list_for_each_safe(pos, tmp, &s->inflight) {
+		struct attempt *a = list_entry(pos, struct attempt, link);
+
+		if (a->io && a->io->op == IO_READ && !a->io->hedged && a->io->req->lun->opt->hedge)
+			hedge(e, a);
+	}
+}

@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The functions the engine's own files share. Arrows: engine.c, configure.c, admin.c ->
+ * session.c -> scan.c -> path.c, identify.c -> lun.c -> request.c -> dispatch.c -> attempt.c.
+ * Two run back up: an outcome that ends a path or a session (dispatch.c -> path.c, session.c).
+ */
+#ifndef DAEMON_INTERNAL_H
+#define DAEMON_INTERNAL_H
+
+#include "model.h"
+
+#define US_PER_MS 1000ULL
+#define US_PER_S 1000000ULL
+
+/* engine.c */
+void engine_emit(struct engine *e, enum event_level level, const char *kind, const struct lun *l,
+		 const char *path, const char *fmt, ...) __attribute__((format(printf, 6, 7)));
+uint32_t engine_random(struct engine *e);
+void engine_arm(struct engine *e, struct timer *t, uint64_t at);
+void engine_disarm(struct engine *e, struct timer *t);
+
+/* attempt.c: one command on one session */
+
+/* A new attempt with one reference on buf (may be NULL); NULL: out of memory. */
+struct attempt *attempt_new(struct engine *e, struct session *s, struct path *p, struct buf *buf)
+	__attribute__((warn_unused_result));
+void attempt_set_data(struct attempt *a, void *data, uint32_t len);
+/* Sends a->cmd. On failure the attempt is freed and -errno returned. */
+int attempt_send(struct engine *e, struct attempt *a) __attribute__((warn_unused_result));
+/* Takes it off its session's list and load. */
+void attempt_detach(struct engine *e, struct attempt *a);
+void attempt_free(struct engine *e, struct attempt *a);
+
+/* dispatch.c: which path, and what an outcome means */
+
+/* Starts io on a path, or puts it on lun->waiting. */
+void io_dispatch(struct engine *e, struct io *io);
+/* Another try of every READ on s that has none yet, on a path that is not suspect. */
+void session_hedge_reads(struct engine *e, struct session *s);
+/* a's session is gone: its io, if it has no other try under way, goes to the head of the queue. */
+void io_requeue(struct engine *e, struct attempt *a);
+/* Starts what waits, as far as there are paths and windows. */
+void lun_run(struct engine *e, struct lun *l);
+
+/* request.c */
+struct io *io_new(struct engine *e, struct request *r, enum io_op op, uint64_t lba, uint32_t blocks)
+	__attribute__((warn_unused_result));
+/* io is over: err 0 or a positive errno. It is freed; its request goes on or comes to its end. */
+void io_finish(struct engine *e, struct io *io, int err);
+/* Ends every io that waits or is delayed, and so their requests, with err. */
+void lun_fail_waiting(struct engine *e, struct lun *l, int err);
+
+/* lock.c: ranges that are read, modified and written */
+
+/* Puts r on its lun's list of writers. True: go ahead; false: r->blocked until a later writer_leave(). */
+bool writer_enter(struct request *r);
+/* Takes r off; the next request that may go ahead now is returned by writer_next() until NULL. */
+void writer_leave(struct request *r);
+struct request *writer_next(struct lun *l);
+
+/* lun.c */
+struct lun *lun_find(struct engine *e, const char *id);
+struct lun *lun_new(struct engine *e, const char *id);
+void lun_configure(struct engine *e, struct lun *l);
+/* Counts the usable paths and says so when the state changed; starts or stops the no-path clock. */
+void lun_update(struct engine *e, struct lun *l);
+void lun_attach_path(struct engine *e, struct lun *l, struct path *p);
+void lun_detach_path(struct engine *e, struct path *p);
+/* Fails its requests and frees it. No path may be attached. */
+void lun_free(struct engine *e, struct lun *l);
+/* Frees every LUN that lost its last path because its sessions were removed. */
+void lun_reap(struct engine *e);
+void lun_view_path(struct engine *e, struct path *p); /* configuration -> p->view */
+bool lun_has_other_path(const struct lun *l, const struct session *not_this);
+
+/* path.c */
+struct path *path_new(struct engine *e, struct session *s, uint16_t number);
+void path_free(struct engine *e, struct path *p);
+void path_set_state(struct engine *e, struct path *p, enum path_state st, const char *reason);
+/* The LUN is not as it should be behind this path: no I/O until it was identified anew. */
+void path_fail(struct engine *e, struct path *p, enum path_state st, const char *kind,
+	       const char *fmt, ...) __attribute__((format(printf, 5, 6)));
+void path_drained(struct engine *e, struct path *p); /* called when p->inflight went down */
+bool path_takes_io(const struct path *p);
+
+/* identify.c */
+void identify_start(struct engine *e, struct path *p);
+void identify_abort(struct engine *e, struct path *p);
+
+/* scan.c */
+void session_scan(struct engine *e, struct session *s);
+
+/* session.c */
+struct session *session_new(struct engine *e, struct target *t, const char *portal,
+			    const char *interface);
+/* Kills it at once, if it lives, and frees it and its paths. */
+void session_free(struct engine *e, struct session *s);
+/* Takes no more I/O, logs out when it is empty, then is freed. */
+void session_remove(struct engine *e, struct session *s);
+void session_start_soon(struct engine *e, struct session *s, uint64_t at);
+void session_drop(struct engine *e, struct session *s, const char *kind, const char *text);
+void session_alive(struct engine *e, struct session *s);
+void session_idle(struct engine *e, struct session *s); /* called when its last command is over */
+void session_watch(struct engine *e, struct session *s); /* a command went out: arm the clock */
+void session_scanned(struct engine *e, struct session *s); /* all its paths were identified */
+bool session_connected(const struct session *s);
+struct session *session_find(struct engine *e, const char *name);
+
+/* configure.c */
+struct target *target_find(struct engine *e, const char *name);
+void target_free(struct engine *e, struct target *t);
+
+#endif

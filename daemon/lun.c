@@ -1,0 +1,290 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Pseudo-LUNs: all paths with one device identifier. Found or made when a path is identified,
+ * configured by id, and told whenever one of their paths changes.
+ */
+#include "internal.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const char *const state_names[] = {
+	[LUN_OK] = "ok",
+	[LUN_DEGRADED] = "degraded",
+	[LUN_NO_PATH] = "no-path",
+};
+
+const char *lun_state_name(enum lun_state s)
+{
+	return state_names[s];
+}
+
+struct lun *lun_find(struct engine *e, const char *id)
+{
+	struct list *pos;
+
+	list_for_each(pos, &e->luns) {
+		struct lun *l = list_entry(pos, struct lun, in_engine);
+
+		if (!strcmp(l->id, id))
+			return l;
+	}
+	return NULL;
+}
+
+/* no_path_timeout ran out: what waits fails, and so does what comes, until a path returns. */
+static void no_path_over(struct engine *e, struct timer *t)
+{
+	struct lun *l = list_entry(t, struct lun, no_path);
+
+	if (l->state != LUN_NO_PATH || l->no_path_failed)
+		return;
+	l->no_path_failed = true;
+	if (l->size)
+		engine_emit(e, EVENT_ERROR, "no-path-timeout", l, NULL,
+			    "no path came back in time: %llu requests fail with EIO, and new ones at once",
+			    (unsigned long long)l->queued);
+	lun_fail_waiting(e, l, EIO);
+}
+
+struct lun *lun_new(struct engine *e, const char *id)
+{
+	struct lun *l = calloc(1, sizeof(*l));
+
+	if (!l)
+		return NULL;
+	l->e = e;
+	snprintf(l->id, sizeof(l->id), "%s", id);
+	list_init(&l->paths);
+	list_init(&l->requests);
+	list_init(&l->waiting);
+	list_init(&l->delayed);
+	list_init(&l->writers);
+	l->dsm = &dsm_generic;
+	l->state = LUN_NO_PATH;
+	l->since = l->no_path_since = e->now;
+	l->no_path.fire = no_path_over;
+	list_add_tail(&l->in_engine, &e->luns);
+	lun_configure(e, l);
+	return l;
+}
+
+/* The text of a policy in the configuration; without one, by what the storage reports. */
+static const struct policy *configured_policy(const struct conf_opts *o)
+{
+	const struct policy *p = o->policy ? policy_find(o->policy) : NULL;
+
+	return p ? p : &policy_round_robin;
+}
+
+/* When the no-path clock runs out, from the configuration of now. */
+static void arm_no_path(struct engine *e, struct lun *l)
+{
+	uint64_t limit = l->opt->no_path_timeout_us;
+
+	engine_disarm(e, &l->no_path);
+	if (l->state != LUN_NO_PATH || l->no_path_failed || limit == CONF_QUEUE)
+		return;
+	engine_arm(e, &l->no_path, l->no_path_since + limit);
+}
+
+void lun_configure(struct engine *e, struct lun *l)
+{
+	struct list *pos;
+
+	l->opt = conf_opts_for(e->conf, l->id, &l->conf);
+	snprintf(l->name, sizeof(l->name), "%s",
+		 !l->conf ? l->id : l->conf->alias ? l->conf->alias : l->conf->name);
+	if (!l->policy_by_admin)
+		l->policy = configured_policy(l->opt);
+	list_for_each(pos, &l->paths)
+		lun_view_path(e, list_entry(pos, struct path, in_lun));
+	if (l->no_path_failed && l->opt->no_path_timeout_us == CONF_QUEUE)
+		l->no_path_failed = false;
+	arm_no_path(e, l);
+}
+
+static bool in_list(char *const *list, int n, const char *s)
+{
+	for (int i = 0; i < n; i++)
+		if (!strcmp(list[i], s))
+			return true;
+	return false;
+}
+
+void lun_view_path(struct engine *e, struct path *p)
+{
+	const struct conf_lun *c = p->lun ? p->lun->conf : NULL;
+	const char *portal = p->session->portal;
+
+	(void)e;
+	p->view.id = p->id;
+	p->view.load = &p->session->load;
+	p->view.active = !c || !c->nactive || in_list(c->active, c->nactive, portal);
+	p->view.preferred = c && c->preferred && !strcmp(c->preferred, portal);
+	p->view.weight = 0;
+	for (int i = 0; c && i < c->nweights; i++)
+		if (!strcmp(c->weights[i].portal, portal))
+			p->view.weight = c->weights[i].weight;
+}
+
+void lun_attach_path(struct engine *e, struct lun *l, struct path *p)
+{
+	struct list *pos = l->paths.prev;
+
+	assert(!p->lun);
+	/* Ascending ids: the order policies rely on. */
+	while (pos != &l->paths && list_entry(pos, struct path, in_lun)->id > p->id)
+		pos = pos->prev;
+	list_add_after(&p->in_lun, pos);
+	p->lun = l;
+	l->npaths++;
+	lun_view_path(e, p);
+}
+
+void lun_detach_path(struct engine *e, struct path *p)
+{
+	struct lun *l = p->lun;
+
+	if (!l)
+		return;
+	list_del(&p->in_lun);
+	p->lun = NULL;
+	l->npaths--;
+	lun_update(e, l);
+}
+
+static bool has_path_on(const struct lun *l, const struct session *s)
+{
+	const struct list *pos;
+
+	list_for_each(pos, &l->paths)
+		if (list_entry(pos, struct path, in_lun)->session == s)
+			return true;
+	return false;
+}
+
+/* Sessions of l's targets that never got as far as to show whether l is behind them. */
+static int count_unknown(const struct lun *l)
+{
+	const struct list *t, *pos;
+	int n = 0;
+
+	list_for_each(t, &l->e->targets) {
+		const struct target *target = list_entry(t, struct target, in_engine);
+		bool ours = false;
+		int dark = 0;
+
+		list_for_each(pos, &target->sessions) {
+			const struct session *s = list_entry(pos, struct session, in_target);
+
+			if (has_path_on(l, s))
+				ours = true;
+			else if (!s->logins && !s->removing && !s->admin_disabled)
+				dark++;
+		}
+		if (ours)
+			n += dark;
+	}
+	return n;
+}
+
+/* Usable paths; *all: those that an administrator did not take away. */
+static int count_usable(const struct lun *l, int *all)
+{
+	const struct list *pos;
+	int n = 0;
+
+	*all = count_unknown(l);
+	list_for_each(pos, &l->paths) {
+		const struct path *p = list_entry(pos, struct path, in_lun);
+
+		if (path_takes_io(p))
+			n++;
+		if (!p->admin_disabled && !p->session->admin_disabled)
+			(*all)++;
+	}
+	return n;
+}
+
+static void set_state(struct engine *e, struct lun *l, enum lun_state st, int usable, int all)
+{
+	enum lun_state old = l->state;
+
+	if (st == old)
+		return;
+	l->state = st;
+	l->since = e->now;
+	if (st == LUN_NO_PATH) {
+		l->no_path_since = e->now;
+		engine_emit(e, EVENT_ERROR, "lun-no-path", l, NULL,
+			    "no usable path is left; requests are %s",
+			    l->opt->no_path_timeout_us ? "held" : "answered with EIO");
+		if (l->opt->no_path_timeout_us)
+			arm_no_path(e, l);
+		else
+			no_path_over(e, &l->no_path);
+		return;
+	}
+	l->no_path_failed = false;
+	engine_disarm(e, &l->no_path);
+	if (st == LUN_OK)
+		engine_emit(e, EVENT_INFO, "lun-ok", l, NULL, "all %d paths are usable", all);
+	else
+		engine_emit(e, EVENT_WARNING, "lun-degraded", l, NULL, "%d of %d paths are usable",
+			    usable, all);
+	if (old == LUN_NO_PATH && e->starved) {
+		e->starved = false;
+		e->ops->room(e->arg);
+	}
+}
+
+void lun_update(struct engine *e, struct lun *l)
+{
+	int all, usable = count_usable(l, &all);
+
+	set_state(e, l, !usable ? LUN_NO_PATH : usable < all ? LUN_DEGRADED : LUN_OK, usable, all);
+	if (usable && l->nwaiting)
+		lun_run(e, l);
+}
+
+bool lun_has_other_path(const struct lun *l, const struct session *not_this)
+{
+	const struct list *pos;
+
+	list_for_each(pos, &l->paths) {
+		const struct path *p = list_entry(pos, struct path, in_lun);
+
+		if (p->session != not_this && path_takes_io(p) &&
+		    p->session->state != SESSION_SUSPECT)
+			return true;
+	}
+	return false;
+}
+
+void lun_free(struct engine *e, struct lun *l)
+{
+	assert(list_empty(&l->paths));
+	l->no_path_failed = true;
+	lun_fail_waiting(e, l, e->stopping ? ESHUTDOWN : EIO);
+	assert(list_empty(&l->requests));
+	e->ops->lun_gone(e->arg, l);
+	engine_disarm(e, &l->no_path);
+	list_del(&l->in_engine);
+	free(l);
+}
+
+void lun_reap(struct engine *e)
+{
+	struct list *pos, *tmp;
+
+	list_for_each_safe(pos, tmp, &e->luns) {
+		struct lun *l = list_entry(pos, struct lun, in_engine);
+
+		if (list_empty(&l->paths))
+			lun_free(e, l);
+	}
+}
