@@ -160,6 +160,8 @@ void engine_link_up(struct engine *e, const char *interface);
 int engine_path_disable(struct engine *e, const char *path);
 int engine_path_enable(struct engine *e, const char *path);
 int engine_path_drain(struct engine *e, const char *path);
+/* REPORT LUNS on every session, SendTargets on every target with discovery, now. */
+void engine_rescan(struct engine *e);
 int engine_lun_policy(struct engine *e, const char *lun, const char *policy);
 
 /* Stop taking new work: kill every session politely once it is idle. engine_idle() tells when. */

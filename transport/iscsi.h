@@ -22,6 +22,16 @@
 
 struct iscsi_session;
 
+/*
+ * What the sessions of one event loop share: the list of those with something to send, which one
+ * ev_prepare watcher flushes once per loop iteration, last of all. One per ev_loop; NULL: no memory.
+ */
+struct iscsi_loop;
+struct iscsi_loop *iscsi_loop_new(struct ev_loop *ev) __attribute__((warn_unused_result));
+
+/* Kills every session that is left (those that log out included). NULL is allowed. */
+void iscsi_loop_free(struct iscsi_loop *loop);
+
 /* A command and the initiator's private room for it. Allocated by the owner, zeroed once. */
 struct iscsi_cmd {
 	struct scsi_cmd scsi; /* must be first */
@@ -49,7 +59,7 @@ enum iscsi_loss {
 	ISCSI_LOSS_LOGIN,    /* connected, login refused, garbled or timed out */
 	ISCSI_LOSS_REDIRECT, /* the target names another portal: text is its address */
 	ISCSI_LOSS_CLOSED,   /* FIN, RST, a protocol error, or the target dropped it */
-	ISCSI_LOSS_LOGOUT,   /* the target asked for a logout (async message) */
+	ISCSI_LOSS_LOGOUT,   /* the target asked for a logout (async message, or reject 0Ch) */
 };
 
 struct iscsi_callbacks {
@@ -63,8 +73,11 @@ struct iscsi_callbacks {
 	void (*pong)(void *arg);
 };
 
-/* Starts to connect. NULL: -errno in *err. Strings in p are copied. */
-struct iscsi_session *iscsi_session_start(struct ev_loop *loop, const struct iscsi_params *p,
+/*
+ * Starts to connect. NULL: -ENOMEM or -EINVAL (a string too long or malformed) in *err; whatever the
+ * network has to say comes through lost(). Strings in p are copied.
+ */
+struct iscsi_session *iscsi_session_start(struct iscsi_loop *loop, const struct iscsi_params *p,
 					  const struct iscsi_callbacks *cb, void *arg, int *err)
 	__attribute__((warn_unused_result));
 
@@ -79,8 +92,9 @@ int iscsi_session_submit(struct iscsi_session *s, struct iscsi_cmd *cmd)
 int iscsi_session_probe(struct iscsi_session *s) __attribute__((warn_unused_result));
 
 /*
- * Microseconds since anything at all was received on this session (from TCP_INFO, so bytes that
- * were not read yet count too). Costs a system call. UINT64_MAX when nothing ever was.
+ * Microseconds since any payload byte was received (TCP_INFO, so bytes that were not read yet count
+ * too, and since the connection was made if none came yet). Costs a system call. The kernel counts
+ * in ticks: it is exact to 1..10 ms, 4 ms on most kernels. UINT64_MAX when there is no connection.
  */
 uint64_t iscsi_session_silence_us(const struct iscsi_session *s);
 
@@ -109,8 +123,12 @@ struct iscsi_portal_list {
 
 struct iscsi_discovery;
 
-/* done is called once from the loop; list is valid inside the call only, NULL on failure (text says why). */
-struct iscsi_discovery *iscsi_discovery_start(struct ev_loop *loop, const struct iscsi_params *p,
+/*
+ * done is called once from the loop; list is valid inside the call only, NULL on failure (text says
+ * why). p->login_timeout_ms bounds all of it. Portals that are host names are left out: nothing here
+ * resolves names.
+ */
+struct iscsi_discovery *iscsi_discovery_start(struct iscsi_loop *loop, const struct iscsi_params *p,
 					      void (*done)(void *arg,
 							   const struct iscsi_portal_list *list,
 							   const char *text),

@@ -103,6 +103,9 @@ void nbd_server_close_export(struct nbd_server *s, void *handle);
 
 int nbd_server_connections(const struct nbd_server *s);
 
+/* Stops accepting and reading: what was asked is still answered. The way to an orderly end. */
+void nbd_server_quiesce(struct nbd_server *s);
+
 /* Closes all. Requests still out must be given back before nbd_server_free(). */
 void nbd_server_stop(struct nbd_server *s);
 void nbd_server_free(struct nbd_server *s);

@@ -1,0 +1,214 @@
+/* SPDX-License-Identifier: MIT */
+/* Pseudo-LUNs as NBD exports: requests up into the engine, answers back down. */
+#include "server.h"
+#include "log.h"
+#include "model.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <syslog.h>
+
+#define MAX_BLOCK (32U << 20)   /* largest payload, as proto.md suggests */
+#define HANDSHAKE_MS 10000
+
+/* The engine's request lives behind the NBD request it came as. */
+static struct nbd_req *nbd_of(struct request *r)
+{
+	return list_entry(r, struct nbd_req, priv);
+}
+
+static struct request *request_of(struct nbd_req *req)
+{
+	return (struct request *)(void *)req->priv;
+}
+
+static void describe(const struct lun *l, struct nbd_export *out)
+{
+	uint32_t pref = l->block_size;
+
+	if (pref < 4096)
+		pref = 4096;
+	*out = (struct nbd_export){
+		.name = l->name,
+		.description = l->id,
+		.size = l->size,
+		.min_block = 1, /* partial blocks are read, modified and written */
+		.pref_block = pref,
+		.max_block = MAX_BLOCK,
+		.read_only = l->opt->read_only || l->write_protect,
+		.can_trim = !l->no_unmap,
+		.can_zero = true,
+		.can_flush = true,
+		.can_fua = true,
+	};
+}
+
+static struct lun *nth_export(struct engine *e, int i)
+{
+	struct list *pos;
+
+	list_for_each(pos, &e->luns) {
+		struct lun *l = list_entry(pos, struct lun, in_engine);
+
+		if (l->size && i-- == 0)
+			return l;
+	}
+	return NULL;
+}
+
+static bool on_open(void *arg, const char *name, struct nbd_export *out, void **handle)
+{
+	struct server *sv = arg;
+	struct engine *e = sv->engine;
+	struct lun *l = NULL;
+
+	if (!name[0]) { /* the default export: the only one */
+		l = nth_export(e, 1) ? NULL : nth_export(e, 0);
+	} else {
+		for (int i = 0; (l = nth_export(e, i)); i++)
+			if (!strcmp(l->name, name) || !strcmp(l->id, name))
+				break;
+	}
+	if (!l)
+		return false;
+	describe(l, out);
+	*handle = l;
+	return true;
+}
+
+static bool on_list(void *arg, int i, struct nbd_export *out)
+{
+	struct server *sv = arg;
+	struct lun *l = nth_export(sv->engine, i);
+
+	if (!l)
+		return false;
+	describe(l, out);
+	return true;
+}
+
+static void on_users(void *arg, void *handle, int delta)
+{
+	struct lun *l = handle;
+
+	(void)arg;
+	l->users += delta;
+}
+
+static void on_submit(void *arg, struct nbd_req *req)
+{
+	static const uint8_t ops[] = {
+		[NBD_OP_READ] = REQUEST_READ, [NBD_OP_WRITE] = REQUEST_WRITE,
+		[NBD_OP_FLUSH] = REQUEST_FLUSH, [NBD_OP_TRIM] = REQUEST_TRIM,
+		[NBD_OP_ZERO] = REQUEST_ZERO,
+	};
+	struct server *sv = arg;
+	struct request *r = request_of(req);
+
+	r->lun = req->export;
+	r->op = ops[req->op];
+	r->fua = req->fua;
+	r->no_hole = req->no_hole;
+	r->offset = req->offset;
+	r->len = req->len;
+	r->buf = req->buf;
+	r->data = req->data;
+	server_enter(sv);
+	engine_submit(sv->engine, r);
+}
+
+void export_request_done(void *arg, struct request *r)
+{
+	struct nbd_req *req = nbd_of(r);
+
+	(void)arg;
+	req->buf = r->buf;
+	req->data = r->data;
+	nbd_req_done(req, r->err);
+}
+
+static bool on_admit(void *arg, void *handle, uint32_t len)
+{
+	struct server *sv = arg;
+
+	return engine_admit(sv->engine, handle, len);
+}
+
+static void on_log(void *arg, int level, const char *text)
+{
+	(void)arg;
+	log_msg(level, "nbd: %s", text);
+}
+
+void export_lun_ready(void *arg, struct lun *l)
+{
+	(void)arg;
+	log_msg(LOG_INFO, "export %s: %llu bytes, block size %u, %s %s, %s", l->name,
+		(unsigned long long)l->size, l->block_size, l->inquiry.vendor, l->inquiry.product,
+		l->opt->read_only || l->write_protect ? "read-only" : "read-write");
+}
+
+void export_lun_gone(void *arg, struct lun *l)
+{
+	struct server *sv = arg;
+
+	if (sv->nbd)
+		nbd_server_close_export(sv->nbd, l);
+	log_msg(LOG_INFO, "export %s is gone", l->name);
+}
+
+static bool listens_on(const struct conf *c, const char *addr)
+{
+	for (int i = 0; c && i < c->nlisten; i++)
+		if (!strcmp(c->listen[i], addr))
+			return true;
+	return false;
+}
+
+int export_listen(struct server *sv, const struct conf *old, const struct conf *new, char *why,
+		  size_t cap)
+{
+	int i, ret;
+
+	for (i = 0; i < new->nlisten; i++) {
+		if (listens_on(old, new->listen[i]))
+			continue;
+		ret = nbd_server_listen(sv->nbd, new->listen[i], 0660, why, cap);
+		if (ret)
+			goto undo;
+	}
+	for (i = 0; old && i < old->nlisten; i++)
+		if (!listens_on(new, old->listen[i]))
+			nbd_server_unlisten(sv->nbd, old->listen[i]);
+	return 0;
+undo:
+	while (i-- > 0)
+		if (!listens_on(old, new->listen[i]))
+			nbd_server_unlisten(sv->nbd, new->listen[i]);
+	return ret;
+}
+
+int export_start(struct server *sv, char *why, size_t cap)
+{
+	static const struct nbd_callbacks cb = {
+		.open = on_open,
+		.users = on_users,
+		.list = on_list,
+		.submit = on_submit,
+		.admit = on_admit,
+		.log = on_log,
+	};
+	struct nbd_limits lim = {
+		.max_connections = sv->conf->max_connections,
+		.handshake_ms = HANDSHAKE_MS,
+		.req_priv = sizeof(struct request),
+	};
+
+	sv->nbd = nbd_server_new(sv->loop, sv->pool, &lim, &cb, sv);
+	if (!sv->nbd) {
+		snprintf(why, cap, "out of memory");
+		return -ENOMEM;
+	}
+	return export_listen(sv, NULL, sv->conf, why, cap);
+}

@@ -1,0 +1,219 @@
+/* SPDX-License-Identifier: MIT */
+/* mpiod(8): arguments, signals, and the way in and out. */
+#include "server.h"
+#include "log.h"
+#include "model.h"
+#include "notify.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define DEFAULT_CONF "/etc/mpiod/mpiod.conf"
+#define DRAIN_S 10. /* how long a stop waits for what clients have asked already */
+
+enum { EXIT_OK = 0, EXIT_FAILED = 1, EXIT_USAGE = 2 };
+
+struct options {
+	const char *conf;
+	bool foreground, test, verbose;
+};
+
+static void usage(FILE *out)
+{
+	fputs("usage: mpiod [-c FILE] [-f] [-t] [-v] [--version] [--help]\n"
+	      "Serves the LUNs of iSCSI targets, each over all of its paths, as NBD devices.\n\n"
+	      "  -c, --config FILE   configuration file (" DEFAULT_CONF ")\n"
+	      "  -f, --foreground    log to stderr with time stamps (mpiod never forks)\n"
+	      "  -t, --test          test the configuration and exit\n"
+	      "  -v, --verbose       log more (log_level = debug)\n"
+	      "      --version       print the version and exit\n"
+	      "  -h, --help          print this and exit\n\n"
+	      "SIGHUP reads the configuration again; SIGTERM and SIGINT stop. See mpiod(8), "
+	      "mpioctl(1).\n", out);
+}
+
+/* -1: go on; else the exit code. */
+static int parse(int argc, char **argv, struct options *o)
+{
+	static const struct option longs[] = {
+		{ "config", required_argument, NULL, 'c' },
+		{ "foreground", no_argument, NULL, 'f' },
+		{ "test", no_argument, NULL, 't' },
+		{ "verbose", no_argument, NULL, 'v' },
+		{ "version", no_argument, NULL, 'V' },
+		{ "help", no_argument, NULL, 'h' },
+		{ 0 },
+	};
+	int c;
+
+	while ((c = getopt_long(argc, argv, "c:ftvh", longs, NULL)) != -1) {
+		switch (c) {
+		case 'c':
+			o->conf = optarg;
+			break;
+		case 'f':
+			o->foreground = true;
+			break;
+		case 't':
+			o->test = true;
+			break;
+		case 'v':
+			o->verbose = true;
+			break;
+		case 'V':
+			puts("mpiod " MPIOD_VERSION);
+			return EXIT_OK;
+		case 'h':
+			usage(stdout);
+			return EXIT_OK;
+		default:
+			usage(stderr);
+			return EXIT_USAGE;
+		}
+	}
+	if (optind < argc) {
+		fprintf(stderr, "mpiod: unexpected argument: %s\n", argv[optind]);
+		usage(stderr);
+		return EXIT_USAGE;
+	}
+	return -1;
+}
+
+static int test_config(const char *file)
+{
+	char *text = NULL;
+	struct conf *c = conf_load(file, &text);
+
+	if (text)
+		fprintf(stderr, "%s%s", text, text[0] && text[strlen(text) - 1] != '\n' ? "\n" : "");
+	free(text);
+	if (!c)
+		return EXIT_USAGE;
+	printf("%s: OK (targets: %d, LUN sections: %d)\n", file, c->ntargets, c->nluns);
+	conf_free(c);
+	return EXIT_OK;
+}
+
+/* Many lines to the log, one by one. */
+static void log_lines(int level, const char *text)
+{
+	while (text && *text) {
+		int n = strcspn(text, "\n");
+
+		log_msg(level, "%.*s", n, text);
+		text += n + (text[n] == '\n');
+	}
+}
+
+static void on_hup(struct ev_loop *loop, ev_signal *w, int revents)
+{
+	struct server *sv = w->data;
+	char *message = NULL;
+	int ret;
+
+	(void)loop;
+	(void)revents;
+	notify_reloading();
+	ret = server_reload(sv, &message);
+	log_lines(ret ? LOG_ERR : LOG_WARNING, message);
+	free(message);
+	log_msg(ret ? LOG_ERR : LOG_INFO, ret ? "reload: nothing was changed" : "reload: done");
+	notify_ready();
+}
+
+/* Everything that was asked has been answered, or has had its time. */
+static void poll_drained(struct ev_loop *loop, ev_timer *t, int revents)
+{
+	struct server *sv = t->data;
+
+	(void)revents;
+	if (engine_idle(sv->engine) || ev_now(loop) >= sv->stop_by)
+		ev_break(loop, EVBREAK_ALL);
+}
+
+static void on_term(struct ev_loop *loop, ev_signal *w, int revents)
+{
+	struct server *sv = w->data;
+
+	(void)revents;
+	if (sv->stop_by > 0.) { /* asked twice: at once, then */
+		ev_break(loop, EVBREAK_ALL);
+		return;
+	}
+	log_msg(LOG_INFO, "%s: stopping", strsignal(w->signum));
+	notify_stopping();
+	sv->stop_by = ev_now(loop) + DRAIN_S;
+	nbd_server_quiesce(sv->nbd);
+	ev_timer_init(&sv->drain, poll_drained, 0., 0.02);
+	sv->drain.data = sv;
+	ev_timer_start(loop, &sv->drain);
+}
+
+static void watch_signals(struct server *sv, ev_signal *w)
+{
+	static const int signals[] = { SIGHUP, SIGTERM, SIGINT };
+
+	for (int i = 0; i < 3; i++) {
+		ev_signal_init(&w[i], signals[i] == SIGHUP ? on_hup : on_term, signals[i]);
+		w[i].data = sv;
+		ev_signal_start(sv->loop, &w[i]);
+	}
+}
+
+static int run(struct options *o)
+{
+	struct server sv = { .conf_file = (char *)o->conf };
+	char *text = NULL, why[256] = "";
+	ev_signal signals[3];
+	struct conf *c = conf_load(o->conf, &text);
+	int ret;
+
+	log_lines(c ? LOG_WARNING : LOG_ERR, text);
+	free(text);
+	if (!c)
+		return EXIT_USAGE;
+	log_set_level(o->verbose ? LOG_DEBUG : c->log_level);
+	sv.loop = ev_default_loop(0);
+	if (!sv.loop) {
+		log_msg(LOG_ERR, "no event loop");
+		conf_free(c);
+		return EXIT_FAILED;
+	}
+	signal(SIGPIPE, SIG_IGN);
+	ret = server_start(&sv, c, why, sizeof(why));
+	if (ret) {
+		log_msg(LOG_ERR, "can't start: %s", why);
+		server_stop(&sv);
+		ev_loop_destroy(sv.loop);
+		return EXIT_FAILED;
+	}
+	watch_signals(&sv, signals);
+	notify_start(sv.loop);
+	notify_ready();
+	log_msg(LOG_INFO, "mpiod " MPIOD_VERSION " is ready, control socket %s", sv.conf->control);
+	ev_run(sv.loop, 0);
+	notify_stop();
+	server_enter(&sv);
+	engine_shutdown(sv.engine);
+	server_stop(&sv);
+	log_msg(LOG_INFO, "stopped");
+	ev_loop_destroy(sv.loop);
+	return EXIT_OK;
+}
+
+int main(int argc, char **argv)
+{
+	struct options o = { .conf = DEFAULT_CONF };
+	int code = parse(argc, argv, &o);
+
+	if (code >= 0)
+		return code;
+	if (o.test)
+		return test_config(o.conf);
+	log_start(o.foreground);
+	return run(&o);
+}

@@ -1,0 +1,246 @@
+/* SPDX-License-Identifier: MIT */
+/* The server as a whole: start, clock, reload, stop. */
+#include "server.h"
+#include "log.h"
+#include "model.h"
+#include "notify.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <time.h>
+
+#define POOL_KEEP_BYTES (16U << 20)
+
+static const struct engine_ops ops;
+
+uint64_t server_now(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * 1000000 + ts.tv_nsec / 1000;
+}
+
+void server_enter(struct server *sv)
+{
+	engine_set_time(sv->engine, server_now());
+}
+
+static void on_deadline(struct ev_loop *loop, ev_timer *t, int revents)
+{
+	struct server *sv = t->data;
+
+	(void)loop;
+	(void)revents;
+	sv->armed_for = 0;
+	server_enter(sv);
+	engine_tick(sv->engine);
+}
+
+static void arm_deadline(struct server *sv)
+{
+	uint64_t at = engine_deadline(sv->engine), now;
+
+	if (at == sv->armed_for)
+		return;
+	ev_timer_stop(sv->loop, &sv->deadline);
+	sv->armed_for = 0;
+	if (at == UINT64_MAX)
+		return;
+	now = server_now();
+	/* ev_timer counts from ev_now(), which is a little behind. */
+	ev_now_update(sv->loop);
+	ev_timer_set(&sv->deadline, at > now ? (double)(at - now) / 1e6 : 0., 0.);
+	ev_timer_start(sv->loop, &sv->deadline);
+	sv->armed_for = at;
+}
+
+/* Once per loop iteration, before the wires are flushed. */
+static void on_prepare(struct ev_loop *loop, ev_prepare *p, int revents)
+{
+	struct server *sv = p->data;
+
+	(void)loop;
+	(void)revents;
+	if (sv->room) {
+		sv->room = false;
+		nbd_server_resume(sv->nbd);
+	}
+	arm_deadline(sv);
+}
+
+static void op_room(void *arg)
+{
+	struct server *sv = arg;
+
+	sv->room = true;
+}
+
+static void op_event(void *arg, const struct event *ev)
+{
+	static const int levels[] = {
+		[EVENT_INFO] = LOG_INFO, [EVENT_WARNING] = LOG_WARNING, [EVENT_ERROR] = LOG_ERR,
+	};
+	struct server *sv = arg;
+	struct timespec ts;
+
+	clock_gettime(CLOCK_REALTIME, &ts);
+	events_add(sv->events, ev, (int64_t)ts.tv_sec * 1000000 + ts.tv_nsec / 1000);
+	log_msg(levels[ev->level], "%s: %s%s%s: %s", ev->kind, ev->lun ? ev->lun : "",
+		ev->lun && ev->path ? " via " : "", ev->path ? ev->path : "", ev->text);
+}
+
+static const struct engine_ops ops = {
+	.session_start = wire_session_start,
+	.session_kill = wire_session_kill,
+	.session_logout = wire_session_logout,
+	.submit = wire_submit,
+	.probe = wire_probe,
+	.silence = wire_silence,
+	.discover = find_portals,
+	.request_done = export_request_done,
+	.lun_ready = export_lun_ready,
+	.lun_gone = export_lun_gone,
+	.room = op_room,
+	.event = op_event,
+	.attempt_room = sizeof(struct iscsi_cmd) - sizeof(struct scsi_cmd),
+};
+
+static void touch(void *arg)
+{
+	server_enter(arg);
+}
+
+static void settle(void *arg)
+{
+	(void)arg; /* on_prepare() does, before the loop sleeps */
+}
+
+static int reload(void *arg, char **message)
+{
+	return server_reload(arg, message);
+}
+
+static int rescan(void *arg)
+{
+	struct server *sv = arg;
+
+	server_enter(sv);
+	engine_rescan(sv->engine);
+	return 0;
+}
+
+static const struct control_ops control_ops = {
+	.touch = touch,
+	.settle = settle,
+	.reload = reload,
+	.rescan = rescan,
+};
+
+static const struct netmon_callbacks netmon_callbacks = {
+	.link_down = wire_link_down,
+	.link_up = wire_link_up,
+	.addr_gone = wire_addr_gone,
+};
+
+static int start_engine(struct server *sv)
+{
+	uint64_t seed = 0;
+
+	sv->iscsi = iscsi_loop_new(sv->loop);
+	sv->pool = buf_pool_new(POOL_KEEP_BYTES);
+	sv->events = events_new(EVENTS_KEPT);
+	if (getrandom(&seed, sizeof(seed), 0) != sizeof(seed))
+		seed = server_now();
+	if (sv->pool && sv->iscsi)
+		sv->engine = engine_new(&ops, sv, sv->pool, seed);
+	return sv->engine && sv->events ? 0 : -ENOMEM;
+}
+
+int server_start(struct server *sv, struct conf *c, char *why, size_t cap)
+{
+	int ret, err;
+
+	list_init(&sv->discoveries);
+	sv->conf = c;
+	ev_init(&sv->deadline, on_deadline);
+	sv->deadline.data = sv;
+	ret = start_engine(sv);
+	if (ret) {
+		snprintf(why, cap, "out of memory");
+		return ret;
+	}
+	/* The control socket first: it is what tells that another mpiod runs already. */
+	ret = control_start(&sv->control, sv->loop, c->control, &control_ops, sv, sv->engine,
+			    sv->events, why, cap);
+	if (ret)
+		return ret;
+	ret = export_start(sv, why, cap);
+	if (ret)
+		return ret;
+	sv->netmon = netmon_start(sv->loop, &netmon_callbacks, sv, &err);
+	if (!sv->netmon)
+		log_msg(LOG_WARNING, "rtnetlink: %s: a local link that goes down is noticed by "
+				     "silence only", strerror(-err));
+	ev_prepare_init(&sv->prepare, on_prepare);
+	sv->prepare.data = sv;
+	ev_set_priority(&sv->prepare, EV_MAXPRI);
+	ev_prepare_start(sv->loop, &sv->prepare);
+	server_enter(sv);
+	engine_configure(sv->engine, c);
+	return 0;
+}
+
+/* Keys that only a new start can change. */
+static void warn_fixed(const struct conf *old, const struct conf *new)
+{
+	if (strcmp(old->control, new->control))
+		log_msg(LOG_WARNING, "reload: control: changed, takes effect at the next start");
+	if (old->max_connections != new->max_connections)
+		log_msg(LOG_WARNING, "reload: max_connections: changed, takes effect at the next start");
+}
+
+int server_reload(struct server *sv, char **message)
+{
+	struct conf *new = conf_load(sv->conf_file, message), *old = sv->conf;
+	char why[256];
+
+	if (!new)
+		return -EINVAL;
+	if (export_listen(sv, old, new, why, sizeof(why))) {
+		free(*message);
+		if (asprintf(message, "%s: [mpiod] listen: %s", sv->conf_file, why) < 0)
+			*message = NULL;
+		conf_free(new);
+		return -EINVAL;
+	}
+	warn_fixed(old, new);
+	log_set_level(new->log_level);
+	sv->conf = new;
+	server_enter(sv);
+	engine_configure(sv->engine, new);
+	conf_free(old);
+	return 0;
+}
+
+void server_stop(struct server *sv)
+{
+	control_stop(sv->control);
+	netmon_free(sv->netmon);
+	ev_prepare_stop(sv->loop, &sv->prepare);
+	ev_timer_stop(sv->loop, &sv->deadline);
+	find_stop(sv);
+	if (sv->nbd)
+		nbd_server_stop(sv->nbd);
+	engine_free(sv->engine);
+	if (sv->nbd)
+		nbd_server_free(sv->nbd);
+	events_free(sv->events);
+	iscsi_loop_free(sv->iscsi);
+	if (sv->pool)
+		buf_pool_free(sv->pool);
+	conf_free(sv->conf);
+}

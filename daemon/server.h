@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The engine on a libev loop: iSCSI below (wire.c), NBD above (export.c), the configuration, the
+ * clock. One struct server is one running mpiod; nothing is global. Every callback from outside
+ * calls server_enter() before it tells the engine anything, so that the engine's clock is right;
+ * the deadline is armed once per loop iteration.
+ */
+#ifndef DAEMON_SERVER_H
+#define DAEMON_SERVER_H
+
+#include <ev.h>
+#include "../transport/iscsi.h"
+#include "../transport/nbd.h"
+#include "control.h"
+#include "engine.h"
+#include "events.h"
+#include "netmon.h"
+
+struct server {
+	struct ev_loop *loop;
+	struct iscsi_loop *iscsi;
+	struct buf_pool *pool;
+	struct engine *engine;
+	struct conf *conf;
+	char *conf_file;
+	struct nbd_server *nbd;
+	struct netmon *netmon;
+	struct control *control;
+	struct events *events;
+	ev_timer deadline;
+	ev_prepare prepare;
+	uint64_t armed_for;     /* engine time the deadline timer is armed for; 0: not armed */
+	bool room;              /* the engine has room again: resume NBD reads */
+	struct list discoveries;
+	ev_timer drain;         /* while stopping */
+	ev_tstamp stop_by;      /* 0: not stopping */
+};
+
+/* Monotonic microseconds. */
+uint64_t server_now(void);
+void server_enter(struct server *sv);
+
+/* Builds all of it from a configuration it takes over. 0 or -errno; why says what failed. */
+int server_start(struct server *sv, struct conf *c, char *why, size_t cap)
+	__attribute__((warn_unused_result));
+
+/* Reads the configuration file again and applies it. 0, or -EINVAL: nothing changed. *message (the
+ * caller frees it) has the errors, the warnings, or is NULL. */
+int server_reload(struct server *sv, char **message);
+
+/* Ends the sessions, closes the sockets, frees everything. */
+void server_stop(struct server *sv);
+
+/* wire.c */
+extern const size_t wire_attempt_room;
+void wire_session_start(void *arg, struct session *s);
+void wire_session_kill(void *arg, struct session *s);
+void wire_session_logout(void *arg, struct session *s);
+int wire_submit(void *arg, struct session *s, struct scsi_cmd *cmd);
+int wire_probe(void *arg, struct session *s);
+uint64_t wire_silence(void *arg, struct session *s);
+void wire_link_down(void *arg, int ifindex, const char *name);
+void wire_link_up(void *arg, int ifindex, const char *name);
+void wire_addr_gone(void *arg, const struct sockaddr_storage *addr);
+
+/* find.c */
+void find_portals(void *arg, const struct conf_target *t);
+void find_stop(struct server *sv);
+
+/* export.c */
+void export_request_done(void *arg, struct request *r);
+void export_lun_ready(void *arg, struct lun *l);
+void export_lun_gone(void *arg, struct lun *l);
+int export_start(struct server *sv, char *why, size_t cap) __attribute__((warn_unused_result));
+/* Opens what the new configuration listens on and the old one (NULL: none) does not; then closes the rest. */
+int export_listen(struct server *sv, const struct conf *old, const struct conf *new, char *why,
+		  size_t cap) __attribute__((warn_unused_result));
+
+#endif
