@@ -6,10 +6,10 @@ CFLAGS ?= -O2 -g
 B ?= build
 VERSION := 0.1.0
 
-WARN := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wno-unused-parameter
+WARN := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wno-unused-parameter -Wno-format-truncation
 SAN := $(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-omit-frame-pointer -fno-sanitize-recover=all)
 DEPS := inih jansson libsystemd libmnl
-ALL_CFLAGS = -std=gnu11 $(WARN) $(SAN) -MMD -MP -DMPIOD_VERSION='"$(VERSION)"' \
+ALL_CFLAGS = -std=gnu11 -D_GNU_SOURCE $(WARN) $(SAN) -MMD -MP -DMPIOD_VERSION='"$(VERSION)"' \
 	     $(shell pkg-config --cflags $(DEPS)) $(CFLAGS)
 LIBS = $(shell pkg-config --libs $(DEPS)) -liscsi -lev -lanl -lpthread
 
@@ -41,8 +41,111 @@ $(B)/unit/%: t/unit/%.c $(B)/libmpio.a
 	@mkdir -p $(@D)
 	$(CC) $(ALL_CFLAGS) -I. -o $@ $< $(B)/libmpio.a $(LIBS) $(shell pkg-config --cflags --libs check)
 
-clean:
-	rm -rf build
+# ---- tests: t/run runs and counts them; each of these works alone ----
 
-.PHONY: all unit clean
+$(B)/tools/%: t/tools/%.c
+	@mkdir -p $(@D)
+	$(CC) -std=gnu11 -D_GNU_SOURCE $(WARN) -MMD -MP $(CFLAGS) -o $@ $< -lnbd
+
+# The engine alone, under a seeded scheduler with a virtual clock.
+SIM_OBJ := $(patsubst %.c,$(B)/%.o,$(wildcard t/sim/*.c))
+$(SIM_OBJ): ALL_CFLAGS += -I.
+$(B)/sim-engine: $(SIM_OBJ) $(B)/libmpio.a
+	$(CC) $(SAN) $(LDFLAGS) -o $@ $^ $(LIBS)
+
+tools: $(B)/tools/nbd-load
+SIM := $(if $(SIM_OBJ),$(B)/sim-engine)
+
+SEEDS ?= 20000
+# make sim [SEEDS=N]: N seeds; make sim SEED=S: that one again
+sim: $(B)/sim-engine
+	$< --seeds $(if $(SEED),1 --seed $(SEED),$(SEEDS))
+
+CHECK_B ?= build-check
+TESTS ?= $(sort $(wildcard t/system/*.sh))
+check:
+	@t/deps build test
+	@echo "Building with sanitizers in $(CHECK_B), without in $(B)"
+	@$(MAKE) --no-print-directory -s -k -j$(shell nproc) B=$(CHECK_B) SANITIZE=address,undefined \
+		CFLAGS="-O1 -g" all unit tools $(if $(SIM),$(CHECK_B)/sim-engine)
+	@$(MAKE) --no-print-directory -s -j$(shell nproc) all tools
+	@B=$(CHECK_B) PLAIN_B=$(B) t/run $(UNIT:$(B)/%=$(CHECK_B)/%) \
+		$(if $(SIM),"$(CHECK_B)/sim-engine --seeds $(SEEDS)") $(TESTS)
+
+# ---- what a person can watch ----
+
+demo:
+	@t/deps demo
+	@$(MAKE) --no-print-directory -s -j$(shell nproc) all tools
+	@B=$(B) KEEP=$(KEEP) t/demo.sh
+
+bench bench-failover:
+	@t/deps bench
+	@$(MAKE) --no-print-directory -s -j$(shell nproc) all tools
+	@B=$(B) t/bench/$(if $(filter bench,$@),bench,failover).sh
+
+# ---- lint: all of it has to be silent, but for clang-format, which only advises ----
+
+C_FILES := $(wildcard conf/*.[ch] policy/*.[ch] transport/*.[ch] daemon/*.[ch] t/*/*.[ch] t/unit/*/*.c)
+SCRIPTS := .ci/run t/run t/deps $(wildcard t/*.sh t/*/*.sh contrib/*.sh contrib/*/*.sh)
+MAN := $(wildcard contrib/man/*.[158])
+lint:
+	@t/deps lint
+	@JOBS=$(shell nproc) CFLAGS='$(filter-out -MMD -MP -Werror,$(ALL_CFLAGS)) -I.' t/lint.sh \
+		"$(C_FILES)" "$(SCRIPTS)" "$(MAN)"
+
+# ---- install ----
+
+bindir ?= $(prefix)/bin
+sbindir ?= $(prefix)/sbin
+mandir ?= $(prefix)/share/man
+docdir ?= $(prefix)/share/doc/mpiod
+unitdir ?= $(if $(filter /usr,$(prefix)),/lib/systemd/system,$(sysconfdir)/systemd/system)
+sysusersdir ?= $(if $(filter /usr,$(prefix)),/usr/lib/sysusers.d,$(sysconfdir)/sysusers.d)
+
+UNITS := $(wildcard contrib/systemd/*.service contrib/systemd/*.socket)
+SYSUSERS := $(wildcard contrib/systemd/*.sysusers)
+INSTALLED = $(sbindir)/mpiod $(bindir)/mpioctl $(docdir)/mpiod.conf.example \
+	$(foreach m,$(MAN),$(mandir)/man$(patsubst .%,%,$(suffix $m))/$(notdir $m)) \
+	$(UNITS:contrib/systemd/%=$(unitdir)/%) $(SYSUSERS:contrib/systemd/%.sysusers=$(sysusersdir)/%.conf)
+
+# An existing configuration is never touched; where there is none the example is not put in its place.
+install: all
+	install -D -m 755 $(B)/mpiod $(DESTDIR)$(sbindir)/mpiod
+	install -D -m 755 $(B)/mpioctl $(DESTDIR)$(bindir)/mpioctl
+	install -D -m 644 mpiod.conf.example $(DESTDIR)$(docdir)/mpiod.conf.example
+	install -d -m 755 $(DESTDIR)$(sysconfdir)/mpiod
+	$(foreach m,$(MAN),install -D -m 644 $m \
+		$(DESTDIR)$(mandir)/man$(patsubst .%,%,$(suffix $m))/$(notdir $m)
+	)
+	$(foreach u,$(UNITS),install -d $(DESTDIR)$(unitdir) && sed 's,/usr/sbin/mpiod,$(sbindir)/mpiod,g' $u \
+		> $(DESTDIR)$(unitdir)/$(notdir $u)
+	)
+	$(foreach u,$(SYSUSERS),install -D -m 644 $u $(DESTDIR)$(sysusersdir)/$(notdir $(u:.sysusers=.conf))
+	)
+
+uninstall:
+	rm -f $(INSTALLED:%=$(DESTDIR)%)
+	@rmdir $(DESTDIR)$(docdir) $(DESTDIR)$(sysconfdir)/mpiod 2>/dev/null || true
+
+clean:
+	rm -rf build build-check
+
+deps:
+	@t/deps build
+
+help:
+	@echo 'make             build mpiod and mpioctl (needs the packages of "make deps")'
+	@echo 'make demo        watch it: a target, two cables, and what happens when they are pulled; KEEP=1 leaves it up'
+	@echo 'make check       all tests, with sanitizers; TESTS="t/system/reset.sh ..." picks system tests'
+	@echo 'make sim         the simulation; SEEDS=N seeds, or SEED=S for one again'
+	@echo 'make lint        clang-tidy, cppcheck, shellcheck, manual pages, includes'
+	@echo 'make bench       speed and CPU beside the storage daemon of QEMU; ROUNDS=5 RUNTIME=3'
+	@echo 'make bench-failover   20 pulls of each kind; COUNT=20'
+	@echo 'make install     DESTDIR, prefix ($(prefix)), sysconfdir ($(sysconfdir)); make uninstall'
+	@echo 'make deps        install the Debian packages that the build needs'
+	@echo 'make clean'
+	@echo 'B=DIR builds elsewhere, SANITIZE=address,undefined with sanitizers.'
+
+.PHONY: all unit tools sim check demo bench bench-failover lint install uninstall clean deps help
 -include $(shell [ -d $(B) ] && find $(B) -name '*.d')

@@ -101,7 +101,7 @@ struct path {
 };
 
 struct session {
-	char name[160];        /* "TARGET/PORTAL" */
+	char name[160];        /* "TARGET/PORTAL", or "TARGET/PORTAL%INTERFACE" */
 	uint32_t id;
 	struct engine *e;
 	struct target *target;

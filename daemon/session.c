@@ -108,7 +108,8 @@ struct session *session_new(struct engine *e, struct target *t, const char *port
 	s->window = WINDOW_OPEN;
 	s->since = e->now;
 	s->state = SESSION_DOWN;
-	snprintf(s->name, sizeof(s->name), "%s/%s", t->conf->name, portal);
+	snprintf(s->name, sizeof(s->name), "%s/%s%s%s", t->conf->name, portal, interface ? "%" : "",
+		 interface ? interface : "");
 	list_init(&s->inflight);
 	list_init(&s->paths);
 	health_init(&s->health);

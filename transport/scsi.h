@@ -172,7 +172,10 @@ struct scsi_capacity {
 int scsi_parse_capacity16(const uint8_t *p, size_t len, struct scsi_capacity *out)
 	__attribute__((warn_unused_result));
 
-/* MODE SENSE(6), header's device-specific byte and, if present, the caching page (08h). */
+/*
+ * MODE SENSE(6), header's device-specific byte and the caching page (08h); without that page
+ * write_cache is true (a cache nobody told of is assumed).
+ */
 struct scsi_mode {
 	bool write_protect, dpofua, write_cache;
 };

@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: MIT */
+#include "helper.h"
+#include "conf/keys.h"
+
+#include <syslog.h>
+
+START_TEST(built_in_values)
+{
+	struct conf *c = check_accepted(TARGET);
+	const struct conf_opts *o = &c->defaults;
+
+	ck_assert(!strncmp(c->initiator_name, "iqn.2026-01.org.mpiod:", 22));
+	ck_assert_uint_gt(strlen(c->initiator_name), 22);
+	ck_assert_int_eq(c->nlisten, 1);
+	ck_assert_str_eq(c->listen[0], "unix:/run/mpiod/nbd.sock");
+	ck_assert_str_eq(c->control, "/run/mpiod/control.sock");
+	ck_assert_int_eq(c->log_level, LOG_INFO);
+	ck_assert_uint_eq(c->max_inflight_bytes, 256 << 20);
+	ck_assert_uint_eq(c->max_connections, 128);
+	ck_assert(!c->listen_insecure);
+	ck_assert(c->targets[0].all_luns && !c->targets[0].discovery &&
+		  !c->targets[0].header_digest);
+	ck_assert_uint_eq(c->targets[0].login_timeout_us, 5000000);
+	ck_assert_ptr_null(o->policy);
+	ck_assert_uint_eq(o->failback_us, 0);
+	ck_assert_uint_eq(o->probe_interval_us, 1000000);
+	ck_assert_uint_eq(o->probe_timeout_us, 500000);
+	ck_assert_uint_eq(o->suspect_after_us, 50000);
+	ck_assert_uint_eq(o->command_timeout_us, 30000000);
+	ck_assert_uint_eq(o->no_path_timeout_us, 120000000);
+	ck_assert_uint_eq(o->no_path_max_bytes, 64 << 20);
+	ck_assert_uint_eq(o->queue_depth, 64);
+	ck_assert(o->hedge && !o->read_only);
+	ck_assert_uint_eq(o->probation_us, 60000000);
+	ck_assert_uint_eq(o->set, 0);
+	conf_free(c);
+}
+END_TEST
+
+START_TEST(given_values)
+{
+	struct conf *c = check_accepted(
+		"[mpiod]\ninitiator_name = iqn.2020-01.x:me\nlisten = tcp:127.0.0.1:10809\n"
+		"listen = unix:/a\ncontrol = /b\nlog_level = debug\nmax_inflight_bytes = 1G\n"
+		"max_connections = 7\nlisten_insecure = on\n" TARGET
+		"portal = [2001:db8::1]:3261 via eth1\ndiscovery = 1\nluns = 4,2\n"
+		"header_digest = crc32c\nlogin_timeout = 2500ms\n");
+	const struct conf_target *t = &c->targets[0];
+
+	ck_assert_str_eq(c->file, "f");
+	ck_assert_str_eq(c->initiator_name, "iqn.2020-01.x:me");
+	ck_assert_int_eq(c->nlisten, 2);
+	ck_assert_str_eq(c->listen[0], "tcp:127.0.0.1:10809");
+	ck_assert_str_eq(c->listen[1], "unix:/a");
+	ck_assert_str_eq(c->control, "/b");
+	ck_assert_int_eq(c->log_level, LOG_DEBUG);
+	ck_assert_uint_eq(c->max_inflight_bytes, 1 << 30);
+	ck_assert_uint_eq(c->max_connections, 7);
+	ck_assert(c->listen_insecure);
+	ck_assert_str_eq(t->name, "a");
+	ck_assert_int_eq(t->line, 10);
+	ck_assert_int_eq(t->nportals, 2);
+	ck_assert_ptr_null(t->portals[0].interface);
+	ck_assert_str_eq(t->portals[1].addr, "[2001:db8::1]:3261");
+	ck_assert_str_eq(t->portals[1].interface, "eth1");
+	ck_assert(t->discovery && t->header_digest && !t->all_luns);
+	ck_assert_int_eq(t->nluns, 2);
+	ck_assert(t->luns[0] == 2 && t->luns[1] == 4);
+	ck_assert_uint_eq(t->login_timeout_us, 2500000);
+	conf_free(c);
+}
+END_TEST
+
+/* [lun] comes first on purpose: what [defaults] says holds wherever it stands. */
+START_TEST(lun_over_defaults_over_built_in)
+{
+	struct conf *c =
+		check_accepted("[lun x]\nid = naa.6001\nqueue_depth = 8\npolicy = least-blocks\n"
+			       "hedge = yes\n[lun y]\nid = naa.6002\n" TARGET
+			       "[defaults]\nqueue_depth = 16\npolicy = weighted-paths\nhedge = no\n"
+			       "no_path_timeout = queue\nfailback = manual\nprobation = off\n");
+	const struct conf_opts *x = &c->luns[0].opt, *y = &c->luns[1].opt;
+	uint64_t bits = 1ULL << conf_key_find(CONF_DEFAULTS, "queue_depth") |
+			1ULL << conf_key_find(CONF_DEFAULTS, "policy") |
+			1ULL << conf_key_find(CONF_DEFAULTS, "hedge");
+
+	ck_assert_uint_eq(x->queue_depth, 8);
+	ck_assert_str_eq(x->policy, "least-blocks");
+	ck_assert(x->hedge);
+	ck_assert_uint_eq(x->set, bits);
+	ck_assert_uint_eq(x->no_path_timeout_us, CONF_QUEUE);
+	ck_assert_uint_eq(x->failback_us, CONF_QUEUE);
+	ck_assert_uint_eq(x->probation_us, 0);
+	ck_assert_uint_eq(x->command_timeout_us, 30000000);
+	ck_assert_uint_eq(y->queue_depth, 16);
+	ck_assert_str_eq(y->policy, "weighted-paths");
+	ck_assert(!y->hedge);
+	ck_assert_uint_eq(y->set, 0);
+	ck_assert_int_eq(__builtin_popcountll(c->defaults.set), 6);
+	conf_free(c);
+}
+END_TEST
+
+RUN("conf/fill", built_in_values, given_values, lun_over_defaults_over_built_in)
