@@ -32,29 +32,40 @@ static json_t *answer(json_t *data)
 	return json_pack("{s:i, s:b, s:o}", "version", CONTROL_VERSION, "ok", 1, "data", data);
 }
 
+/*
+ * A copy of text with each line escaped and no empty last one: several lines stay several lines, as
+ * the errors of a configuration are one on each. NULL: out of memory. The caller frees it.
+ */
+static char *safe_lines(const char *text)
+{
+	size_t room = strlen(text) * 4 + 4, n = 0; /* 4: each byte may become \xNN */
+	char *safe = malloc(room), *copy = strdup(text), *rest = copy, *line;
+
+	if (!safe || !copy) {
+		free(safe);
+		free(copy);
+		return NULL;
+	}
+	*safe = '\0';
+	while ((line = strsep(&rest, "\n"))) {
+		if (!*line)
+			continue;
+		if (n)
+			safe[n++] = '\n';
+		text_escape(safe + n, room - n, line);
+		n += strlen(safe + n);
+	}
+	free(copy);
+	return safe;
+}
+
 static json_t *refusal(const char *code, const char *why)
 {
-	size_t room = strlen(why) * 4 + 4;
-	char *safe = malloc(room), *line;
+	char *safe = safe_lines(why);
 	json_t *o;
-	size_t n = 0;
 
 	if (!safe)
 		return NULL;
-	/* several lines stay several lines: the errors of a configuration are one on each */
-	for (const char *at = why; *at; at += strcspn(at, "\n"), at += *at == '\n') {
-		line = strndup(at, strcspn(at, "\n"));
-		if (!line)
-			break;
-		text_escape(safe + n, room - n, line);
-		n += strlen(safe + n);
-		if (at[strcspn(at, "\n")])
-			safe[n++] = '\n';
-		free(line);
-	}
-	while (n && safe[n - 1] == '\n')
-		n--;
-	safe[n] = '\0';
 	o = json_pack("{s:i, s:b, s:s, s:s}", "version", CONTROL_VERSION, "ok", 0, "code", code,
 		      "error", safe);
 	free(safe);
@@ -238,20 +249,22 @@ static json_t *run_policy(const struct call *k)
 
 static json_t *run_reload(const struct call *k)
 {
-	char *message = NULL;
-	json_t *o;
+	char *message = NULL, *safe;
+	json_t *o = NULL;
 	int err;
 
 	touch(k);
 	err = k->c->ops->reload(k->c->arg, &message);
 	settle(k);
+	log_msg(err ? LOG_ERR : LOG_NOTICE, "control: reload: %s",
+		err ? "refused, nothing was changed" : "done");
 	if (err) {
 		o = refusal("refused", message && *message ? message : strerror(-err));
 	} else {
-		char safe[ERROR_MAX];
-
-		text_escape(safe, sizeof(safe), message ? message : "");
-		o = answer(json_pack("{s:s}", "message", safe));
+		safe = safe_lines(message ? message : "");
+		if (safe)
+			o = answer(json_pack("{s:s}", "message", safe));
+		free(safe);
 	}
 	free(message);
 	return o;

@@ -103,9 +103,12 @@ static const struct row rows[] = {
 	  "implicit access state transition failed" },
 	{ CHECK(UNIT_ATTENTION, 0x2a, 0x09), DSM_SAME_PATH, DSM_COUNTED | DSM_REGROW, 0, AT_ONCE,
 	  "capacity data has changed" },
-	/* SBC-3 4.7.3: a threshold of the thin pool. */
-	{ CHECK(UNIT_ATTENTION, 0x38, 0x07), DSM_CLIENT_ERROR, 0, ENOSPC, AT_ONCE,
-	  "thin provisioning threshold reached" },
+	/*
+	 * SBC-3 4.7.3: the soft threshold of the thin pool. A warning, there is room still: the command
+	 * runs when it is sent again. 07/27/07 is the one that says the pool is full.
+	 */
+	{ CHECK(UNIT_ATTENTION, 0x38, 0x07), DSM_SAME_PATH, DSM_COUNTED, 0, AT_ONCE,
+	  "thin provisioning soft threshold reached" },
 	/* SPC-4 6.6 (INQUIRY): it may be another LUN from here on. */
 	{ CHECK(UNIT_ATTENTION, 0x3f, 0x03), DSM_OTHER_PATH, DSM_COUNTED | DSM_REIDENTIFY, 0,
 	  AT_ONCE, "inquiry data has changed" },

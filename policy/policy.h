@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Path choice. A policy sees an array of candidates, all usable and all of the best class
- * there is (policy_classify() has sorted the rest out), and picks one. Pure: no clock, no I/O; what
+ * there is (policy_choose() has sorted the rest out), and picks one. Pure: no clock, no I/O; what
  * it remembers between two picks lives in struct policy_state, one for each pseudo-LUN.
  */
 #ifndef POLICY_POLICY_H

@@ -5,7 +5,7 @@
 # one, mpiod on the other, faults in the cables, a verified load. Source it; everything that was started,
 # made or mounted is gone when the script ends, however it ends.
 #
-# A host name is ini or tgt. Cable I (from 0) is 10.77.I.1 (ini) to 10.77.I.2 (tgt). An instance of tgtd
+# A host name is ini or tgt. Cable I (from 1) is 10.77.I.1 (ini) to 10.77.I.2 (tgt). An instance of tgtd
 # has a name of its own (default a).
 
 set -euo pipefail
@@ -156,7 +156,7 @@ net_up() {
 	ip netns add "$NS-tgt"
 	ip -n "$NS-ini" link set lo up
 	ip -n "$NS-tgt" link set lo up
-	for ((i = 0; i < NCABLES; i++)); do
+	for ((i = 1; i <= NCABLES; i++)); do
 		ip link add "i$i" netns "$NS-ini" type veth peer name "t$i" netns "$NS-tgt"
 		ip -n "$NS-ini" addr add "10.77.$i.1/24" dev "i$i"
 		ip -n "$NS-tgt" addr add "10.77.$i.2/24" dev "t$i"
@@ -212,7 +212,7 @@ tgt_up() {
 	local name=${1:-a} list='' i
 	shift || true
 	if [ $# = 0 ]; then
-		for ((i = 0; i < NCABLES; i++)); do set -- "$@" "$i"; done
+		for ((i = 1; i <= NCABLES; i++)); do set -- "$@" "$i"; done
 	fi
 	for i in "$@"; do list+=${list:+,}portal=$(portal "$i"); done
 	TGT_PORTALS[$name]=$list
@@ -283,7 +283,7 @@ conf_target() {
 # conf [DEFAULT-LINE...]: one target over all cables and what is given for [defaults] to $T/mpiod.conf
 conf() {
 	local i cables=()
-	for ((i = 0; i < NCABLES; i++)); do cables+=("$i"); done
+	for ((i = 1; i <= NCABLES; i++)); do cables+=("$i"); done
 	{
 		conf_head
 		conf_target t1 1 "${cables[@]}"

@@ -81,7 +81,7 @@ static const struct {
 	{ 0x6, 0x2a, 0x06, DSM_OTHER_PATH, DSM_REIDENTIFY, 0, false },
 	{ 0x6, 0x2a, 0x07, DSM_OTHER_PATH, DSM_REIDENTIFY, 0, false },
 	{ 0x6, 0x2a, 0x09, DSM_SAME_PATH, DSM_COUNTED | DSM_REGROW, 0, false },
-	{ 0x6, 0x38, 0x07, DSM_CLIENT_ERROR, 0, ENOSPC, false },
+	{ 0x6, 0x38, 0x07, DSM_SAME_PATH, DSM_COUNTED, 0, false },
 	{ 0x6, 0x38, 0x06, DSM_SAME_PATH, DSM_COUNTED, 0, false },
 	{ 0x6, 0x3f, 0x03, DSM_OTHER_PATH, DSM_COUNTED | DSM_REIDENTIFY, 0, false },
 	{ 0x6, 0x3f, 0x0e, DSM_SAME_PATH, DSM_COUNTED | DSM_RESCAN, 0, false },
