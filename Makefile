@@ -29,7 +29,10 @@ $(B)/mpiod: $(B)/daemon/main.o $(B)/libmpio.a
 $(B)/mpioctl: $(patsubst %.c,$(B)/%.o,$(wildcard daemon/mpioctl*.c)) $(B)/libmpio.a
 	$(CC) $(SAN) $(LDFLAGS) -o $@ $^ $(LIBS)
 
-$(B)/%.o: %.c
+have-deps:
+	@pkg-config --exists $(DEPS) 2>/dev/null || { echo 'Packages are missing: make deps'; exit 1; }
+
+$(B)/%.o: %.c | have-deps
 	@mkdir -p $(@D)
 	$(CC) $(ALL_CFLAGS) -c -o $@ $<
 
@@ -147,5 +150,5 @@ help:
 	@echo 'make clean'
 	@echo 'B=DIR builds elsewhere, SANITIZE=address,undefined with sanitizers.'
 
-.PHONY: all unit tools sim check demo bench bench-failover lint install uninstall clean deps help
+.PHONY: all have-deps unit tools sim check demo bench bench-failover lint install uninstall clean deps help
 -include $(shell [ -d $(B) ] && find $(B) -name '*.d')

@@ -4,7 +4,6 @@
  * connection and a bounded amount of memory. A connection reads its next request only when the
  * answer to the last one has left.
  */
-#define _GNU_SOURCE /* accept4 */
 #include "control.h"
 #include "control_cmd.h"
 #include "control_socket.h"
@@ -28,6 +27,7 @@ struct control {
 	ev_timer pause;
 	struct list conns;
 	unsigned nconns;
+	double idle_s;
 };
 
 struct conn {
@@ -141,8 +141,8 @@ static bool conn_request(struct conn *k, const char *line, size_t len)
 }
 
 /*
- * Answers the next request that came in whole: one in each turn of the loop, since a client that sends
- * thousands must not hold up the I/O. False: close the connection.
+ * Answers the next request that came in whole: one in each turn of the loop, since a client that
+ * sends thousands must not hold up the I/O. False: close the connection.
  */
 static bool conn_next(struct conn *k)
 {
@@ -259,7 +259,7 @@ static void conn_new(struct control *c, int fd)
 	k->fd = fd;
 	ev_io_init(&k->rd, on_readable, fd, EV_READ);
 	ev_io_init(&k->wr, on_writable, fd, EV_WRITE);
-	ev_timer_init(&k->idle, on_idle, 0., CONTROL_IDLE_S);
+	ev_timer_init(&k->idle, on_idle, 0., c->idle_s);
 	k->rd.data = k->wr.data = k->idle.data = k;
 	list_add_tail(&k->link, &c->conns);
 	c->nconns++;
@@ -307,6 +307,7 @@ int control_start(struct control **out, struct ev_loop *loop, const char *path,
 		return err;
 	}
 	c->loop = loop;
+	c->idle_s = CONTROL_IDLE_S;
 	c->ctx = (struct control_context){ ops, arg, engine, events };
 	list_init(&c->conns);
 	ev_io_init(&c->accept, on_accept, c->sock.fd, EV_READ);
@@ -316,6 +317,11 @@ int control_start(struct control **out, struct ev_loop *loop, const char *path,
 	events_watch(events, on_event, c);
 	*out = c;
 	return 0;
+}
+
+void control_set_idle(struct control *c, double seconds)
+{
+	c->idle_s = seconds;
 }
 
 void control_stop(struct control *c)

@@ -6,11 +6,12 @@
  *                                 or  {"version":1,"ok":false,"code":"not-found","error":"..."}
  *
  * code is "not-found", "invalid" (the request makes no sense) or "refused". Commands: status, show
- * (lun), paths (lun), sessions, events (follow, limit), path-disable, path-enable, path-drain (path), policy
- * (lun, policy), reload, rescan. After events with follow each event comes as an answer of its own.
+ * (lun), paths (lun), sessions, events (follow, limit), path-disable, path-enable, path-drain
+ * (path), policy (lun, policy), reload, rescan. After events with follow each event comes as an
+ * answer of its own.
  *
- * Owns the socket file, its connections and its watchers on the loop. Calls back into its owner only
- * through struct control_ops, from the event loop.
+ * Owns the socket file, its connections and its watchers on the loop. Calls back into its owner
+ * only through struct control_ops, from the event loop.
  */
 #ifndef DAEMON_CONTROL_H
 #define DAEMON_CONTROL_H
@@ -29,7 +30,7 @@ struct control_ops {
 	/* Before any engine_… call: tell the engine the time. After it: arm the timer again. */
 	void (*touch)(void *arg);
 	void (*settle)(void *arg);
-	/* Read the configuration again. *message: errors or a summary, or NULL; control frees it. */
+	/* Read the configuration again. *message: errors, a summary or NULL; control frees it. */
 	int (*reload)(void *arg, char **message);
 	/* Look for new LUNs and portals. NULL: refused. */
 	int (*rescan)(void *arg);
@@ -39,12 +40,16 @@ struct control;
 
 /*
  * Listens on path (mode 0660; its directory must exist). A stale socket is replaced. On failure
- * -errno and a sentence in why: -EADDRINUSE another daemon listens there, -ENOTSOCK the name is taken by
- * something else. engine, events, ops and arg must outlive it.
+ * -errno and a sentence in why: -EADDRINUSE another daemon listens there, -ENOTSOCK the name is
+ * taken by something else. engine, events, ops and arg must outlive it.
  */
 int control_start(struct control **out, struct ev_loop *loop, const char *path,
 		  const struct control_ops *ops, void *arg, struct engine *engine,
-		  struct events *events, char *why, size_t whylen) __attribute__((warn_unused_result));
+		  struct events *events, char *why, size_t whylen)
+	__attribute__((warn_unused_result));
+
+/* Another limit than CONTROL_IDLE_S, for connections to come: tests have no minute. */
+void control_set_idle(struct control *c, double seconds);
 
 /* Closes every connection and removes the socket, if it is still this one's. NULL is fine. */
 void control_stop(struct control *c);

@@ -17,8 +17,8 @@ struct control_context {
 };
 
 /*
- * Runs the request in line[0..len) and returns the answer; NULL: out of memory. *follow becomes true
- * when every later event shall be sent to whoever asked (control_event_answer).
+ * Runs the request in line[0..len) and returns the answer; NULL: out of memory. *follow becomes
+ * true when every later event shall be sent to whoever asked (control_event_answer).
  */
 json_t *control_run(const struct control_context *c, const char *line, size_t len, bool *follow)
 	__attribute__((warn_unused_result));

@@ -37,7 +37,7 @@ static int say(const struct why *w, int err, const char *fmt, ...)
 	return err;
 }
 
-/* Somebody else's lock is waited for, but not for ever. Returns the descriptor to close, or -errno. */
+/* Waits for somebody else's lock, but not for ever. The descriptor to close, or -errno. */
 static int lock_directory(const char *path)
 {
 	const struct timespec wait = { .tv_nsec = 20000000 };

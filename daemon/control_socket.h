@@ -15,8 +15,8 @@ struct control_socket {
 };
 
 /*
- * Binds and listens with mode 0660. A file that nobody listens on is replaced. On failure -errno and
- * a sentence in why: -EADDRINUSE somebody listens, -ENOTSOCK it is no socket.
+ * Binds and listens with mode 0660. A file that nobody listens on is replaced. On failure -errno
+ * and a sentence in why: -EADDRINUSE somebody listens, -ENOTSOCK it is no socket.
  */
 int control_socket_open(struct control_socket *s, const char *path, char *why, size_t whylen)
 	__attribute__((warn_unused_result));

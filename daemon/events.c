@@ -107,7 +107,8 @@ const struct events_entry *events_get(const struct events *r, uint64_t seq)
 	return r->slot[seq % r->kept];
 }
 
-void events_watch(struct events *r, void (*fn)(void *arg, const struct events_entry *ev), void *arg)
+void events_watch(struct events *r, void (*fn)(void *arg, const struct events_entry *ev),
+		  void *arg)
 {
 	r->watch = fn;
 	r->arg = arg;

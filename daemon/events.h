@@ -40,7 +40,8 @@ uint64_t events_newest(const struct events *r);
 const struct events_entry *events_get(const struct events *r, uint64_t seq);
 
 /* fn is called for each new entry; one watcher; fn NULL: none. It must not call events_add(). */
-void events_watch(struct events *r, void (*fn)(void *arg, const struct events_entry *ev), void *arg);
+void events_watch(struct events *r, void (*fn)(void *arg, const struct events_entry *ev),
+		  void *arg);
 
 const char *events_level_name(uint8_t level);
 

@@ -202,13 +202,6 @@ static void finish(struct engine *e, struct identify *id)
 	char why[sizeof(p->reason)];
 	struct lun *l;
 
-	if (id->inquiry.qualifier || id->inquiry.type) {
-		snprintf(why, sizeof(why), "not a disk: peripheral qualifier %u, device type %02xh",
-			 id->inquiry.qualifier, id->inquiry.type);
-		identify_free(e, id);
-		fail(e, p, PATH_REFUSED, "path-refused", why);
-		return;
-	}
 	l = bind(e, p, id, why, sizeof(why));
 	if (!l) {
 		identify_free(e, id);
@@ -222,6 +215,25 @@ static void finish(struct engine *e, struct identify *id)
 	path_set_state(e, p, p->admin_disabled ? PATH_DISABLED : PATH_USABLE, "");
 	if (p->state == PATH_USABLE)
 		engine_emit(e, EVENT_INFO, "path-usable", l, p->name, "identity matches, carries I/O");
+	session_scanned(e, s);
+}
+
+/* Many targets have a LUN 0 that is a controller: it is no news and no path. One that was a disk is. */
+static void not_a_disk(struct engine *e, struct identify *id)
+{
+	struct path *p = id->p;
+	struct session *s = p->session;
+	char why[80];
+
+	snprintf(why, sizeof(why), "not a disk: peripheral qualifier %u, device type %02xh",
+		 id->inquiry.qualifier, id->inquiry.type);
+	identify_free(e, id);
+	if (p->lun) {
+		fail(e, p, PATH_REFUSED, "path-refused", why);
+		return;
+	}
+	p->ignored = true;
+	path_set_state(e, p, PATH_REFUSED, why);
 	session_scanned(e, s);
 }
 
@@ -266,6 +278,10 @@ static void step_done(struct engine *e, struct attempt *a)
 	id->out = NULL;
 	if (c->outcome == SCSI_OUT_STATUS && c->status == SCSI_ST_GOOD) {
 		ret = st->parse(id, id->buf->data, c->got);
+		if (id->step == 0 && !ret && (id->inquiry.qualifier || id->inquiry.type)) {
+			not_a_disk(e, id);
+			return;
+		}
 		if (!ret || st->optional) {
 			id->step++;
 			id->tries = 0;
@@ -334,5 +350,6 @@ void identify_start(struct engine *e, struct path *p)
 	}
 	id->p = p;
 	p->identify = id;
+	p->ignored = false;
 	next_step(e, id);
 }

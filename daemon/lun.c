@@ -218,6 +218,8 @@ static void set_state(struct engine *e, struct lun *l, enum lun_state st, int us
 		return;
 	l->state = st;
 	l->since = e->now;
+	if (e->stopping)
+		return;
 	if (st == LUN_NO_PATH) {
 		l->no_path_since = e->now;
 		engine_emit(e, EVENT_ERROR, "lun-no-path", l, NULL,

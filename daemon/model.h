@@ -95,6 +95,7 @@ struct path {
 	unsigned identify_tries;
 	struct identify *identify; /* while it is being read */
 	bool admin_disabled;
+	bool ignored;          /* no disk (a controller LUN, say): not shown, not retried */
 	uint32_t inflight;     /* ios */
 	uint64_t usable_since;
 	struct counters n;

@@ -39,9 +39,9 @@ void client_close(struct client *c);
 void client_explain(const struct client *c, int err);
 
 /*
- * Sends the request (with "version" added; the reference is taken over) and reads the answer, connecting first
- * if need be. MPIOCTL_DONE: *data is the answer's, json_decref() it. Else the reason: in error (which
- * may be NULL: then it goes to stderr), and *data is NULL.
+ * Sends the request (with "version" added; the reference is taken over) and reads the answer,
+ * connecting first if need be. MPIOCTL_DONE: *data is the answer's, json_decref() it. Else *data is
+ * NULL and the reason in *error, or on stderr when error is NULL.
  */
 enum mpioctl_exit client_ask(struct client *c, json_t *request, json_t **data, char **error)
 	__attribute__((warn_unused_result));
@@ -82,7 +82,7 @@ struct table_column {
 
 struct table;
 
-/* cols: ends with a NULL title; it must outlive the table. Exits when out of memory, as all here. */
+/* cols: ends with a NULL title; must outlive the table. Exits when out of memory, as all here. */
 struct table *table_new(const struct table_column *cols);
 void table_free(struct table *t);
 
@@ -95,6 +95,9 @@ void table_print(const struct table *t, const struct output *o, int indent);
 
 /* text, wrapped at the width, each line behind `indent` blanks. */
 void table_wrap(const struct output *o, int indent, const char *text);
+
+/* The same on a line of which `at` columns are filled; at > 0. */
+void table_wrap_on(const struct output *o, int at, int indent, const char *text);
 
 /* ---- mpioctl_show.c ---- */
 

@@ -67,8 +67,9 @@ void client_explain(const struct client *c, int error)
 	case EPERM:
 		g = stat(c->path, &st) == 0 ? getgrgid(st.st_gid) : NULL;
 		warnx("can't reach the daemon: no permission to use %s\n"
-		      "Run this as root, or become a member of the group %s.", c->path,
-		      g ? g->gr_name : "that owns the socket");
+		      "Run this as root%s%s.", c->path,
+		      g && g->gr_gid ? ", or become a member of the group " : "",
+		      g && g->gr_gid ? g->gr_name : "");
 		return;
 	default:
 		warnx("can't reach the daemon at %s: %s", c->path, strerror(error));
@@ -116,7 +117,8 @@ static int read_line(struct client *c, const char **line, size_t *len)
 {
 	size_t seen = 0;
 
-	memmove(c->buf, c->buf + c->used, c->len - c->used);
+	if (c->used)
+		memmove(c->buf, c->buf + c->used, c->len - c->used);
 	c->len -= c->used;
 	c->used = 0;
 	for (;;) {

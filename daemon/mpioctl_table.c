@@ -113,7 +113,7 @@ static void shrink(const struct table *t, int *width, int room)
 /* The width of each column, 0 for those left out. */
 static void fit(const struct table *t, int *width, int room)
 {
-	int natural[TABLE_COLUMNS];
+	int natural[TABLE_COLUMNS] = { 0 };
 
 	for (int i = 0; i < t->ncols; i++)
 		natural[i] = natural_width(t, i);
@@ -153,27 +153,40 @@ static void print_cell(const struct table *t, const struct output *o, int col, i
 		fprintf(o->to, "%*s", GAP + (t->cols[col].flags & TABLE_RIGHT ? 0 : pad), "");
 }
 
-void table_wrap(const struct output *o, int indent, const char *text)
+void table_wrap_on(const struct output *o, int at, int indent, const char *text)
 {
-	int room = o->width ? o->width - indent : 0, used = 0;
+	bool fresh = at > 0; /* no word on this line yet, and the blanks before it are there */
+	size_t n;
 
-	for (text += strspn(text, " "); *text; text += strspn(text, " ")) {
+	for (text += strspn(text, " "); *text; text += n) {
+		/* blanks stay as they are: identifiers may hold several in a row */
+		int gap = (int)strspn(text, " ");
 		char word[CELL_MAX];
-		size_t n = strcspn(text, " ");
 		int w;
 
+		text += gap;
+		n = strcspn(text, " ");
+		if (!n)
+			break;
 		snprintf(word, sizeof(word), "%.*s", (int)n, text);
 		w = format_width(word);
-		if (used && room > 0 && used + 1 + w > room) {
+		if (at > indent && !fresh && o->width && at + gap + w > o->width) {
 			putc('\n', o->to);
-			used = 0;
+			at = 0;
 		}
-		fprintf(o->to, "%*s%s", used ? 1 : indent, "", word);
-		used += w + (used ? 1 : 0);
-		text += n;
+		if (at == 0)
+			gap = indent;
+		at += fprintf(o->to, "%*s", fresh ? 0 : gap, "") + w;
+		fputs(word, o->to);
+		fresh = false;
 	}
-	if (used)
+	if (at)
 		putc('\n', o->to);
+}
+
+void table_wrap(const struct output *o, int indent, const char *text)
+{
+	table_wrap_on(o, 0, indent, text);
 }
 
 void table_print(const struct table *t, const struct output *o, int indent)

@@ -128,7 +128,7 @@ void path_set_state(struct engine *e, struct path *p, enum path_state st, const 
 		p->identify_tries = 0;
 		begin_rest(e, p);
 	}
-	if (st == PATH_FAILED || st == PATH_REFUSED)
+	if ((st == PATH_FAILED || st == PATH_REFUSED) && !p->ignored)
 		retry_later(e, p);
 	if (p->lun)
 		lun_update(e, p->lun);

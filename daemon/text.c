@@ -13,8 +13,8 @@ static bool follows(unsigned char c)
 }
 
 /*
- * Characters that a terminal acts on or hides: C0 and C1 controls, and those that turn the direction
- * of what follows (a name could show as another one).
+ * Characters that a terminal acts on or hides: C0 and C1 controls, and those that turn the
+ * direction of what follows (a name could show as another one).
  */
 static bool acts(uint32_t cp)
 {

@@ -38,9 +38,7 @@ NBD=$T/nbd.sock
 MPIOD_LOG=$T/mpiod.log
 NCABLES=0
 CLEANED=
-LOAD_PID=
 declare -A PID=()      # name -> process started here
-declare -A TGT_PORTALS=()
 
 # ---- ends, and ways to fail ----
 
@@ -110,7 +108,7 @@ trap cleanup EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM HUP
 
-# spawn NAME COMMAND...: in the background, its pid in PID[NAME], its output in $T/NAME.log
+# spawn NAME PROGRAM...: in the background (a program, not a function), its pid in PID[NAME], its output in $T/NAME.log
 spawn() {
 	local name=$1
 	shift
@@ -215,8 +213,7 @@ tgt_up() {
 		for ((i = 1; i <= NCABLES; i++)); do set -- "$@" "$i"; done
 	fi
 	for i in "$@"; do list+=${list:+,}portal=$(portal "$i"); done
-	TGT_PORTALS[$name]=$list
-	TGT_IPC_SOCKET=$T/tgt-$name spawn "tgtd-$name" nsenter "--net=/run/netns/$NS-tgt" \
+	TGT_IPC_SOCKET=$T/tgt-$name spawn "tgtd-$name" nsenter "--net=/run/netns/$NS-${TGT_HOST:-tgt}" \
 		tgtd -f -t "${TGT_THREADS:-4}" --iscsi "$list"
 	until_true "tgtd $name answers" tgt_answers "$name"
 }
@@ -295,6 +292,7 @@ ctl() { "$MPIOCTL" -s "$CTL" "$@"; }
 status() { ctl --json status; }
 # js FILTER: of the status
 js() { status | jq -r "$1"; }
+js_is() { [ "$(js "$1")" = "$2" ]; }
 
 # mpiod_up [CONF]: starts it and waits until it listens
 mpiod_up() {
@@ -338,8 +336,18 @@ path_of() {
 path_get() { js "[.luns[].paths[] | select(.portal | startswith(\"10.77.$1.2:\")) | .$2] | first"; }
 path_ops() { path_get "$1" "reads + .writes" | head -n 1; }
 
-# event KIND: has it happened?
-event_seen() { ctl --json events | grep -q "\"$1\""; }
+ops_beyond() { [ "$(path_ops "$1")" -gt "$2" ]; }
+# session_get CABLE KEY
+session_get() {
+	ctl --json sessions |
+		jq -r "[.. | objects | select(.isid?) | select(.portal | startswith(\"10.77.$1.2:\")) | .$2] | first"
+}
+# path_is CABLE STATE
+path_is() { [ "$(path_get "$1" state)" = "$2" ]; }
+
+# event KIND [TEXT]: has it happened?
+event() { ctl --json events | grep "\"$1\"" | grep -q -- "${2:-}"; }
+event_count() { ctl --json events | grep -c "\"$1\"" || true; }
 log_has() { grep -q -- "$1" "$MPIOD_LOG"; }
 
 # ---- load ----
@@ -366,13 +374,15 @@ load_line() {
 	done
 	LOAD=$(sed -n "$1p" "$T/load.out")
 }
-# load_mark NAME: numbers since the last mark in $LOAD, a line of JSON
-load_mark() {
+# load_ask ORDER: gives an order and waits for the answer, a line of JSON in $LOAD
+load_ask() {
 	local n
 	n=$(wc -l <"$T/load.out")
-	echo "mark $1" >&"$LOAD_FD"
+	echo "$1" >&"$LOAD_FD"
 	load_line $((n + 1))
 }
+# load_mark NAME: numbers since the last mark; a new measurement begins
+load_mark() { load_ask "mark $1"; }
 load_get() { jq -r ".$1" <<<"$LOAD"; }
 # load_ok WHAT: no errors, no miscompares and I/O went on since the last mark
 load_ok() {
@@ -383,24 +393,21 @@ load_ok() {
 	say "$1: stall of reads $(load_get read_stall_us) us, of writes $(load_get write_stall_us) us," \
 		"$(load_get reads) reads, $(load_get writes) writes"
 }
-# load_progress [N]: waits until N more reads and writes (default 50) have completed
+# load_progress [N]: waits until N more reads and N more writes (default 50) have completed; no mark
 load_progress() {
-	local n=${1:-50} reads=0 writes=0 end=$((SECONDS + WAIT))
-	until [ "$reads" -ge "$n" ] && [ "$writes" -ge "$n" ]; do
+	local n=${1:-50} reads writes end=$((SECONDS + WAIT))
+	load_ask "peek before"
+	reads=$(($(load_get reads) + n)) writes=$(($(load_get writes) + n))
+	until [ "$(load_get reads)" -ge "$reads" ] && [ "$(load_get writes)" -ge "$writes" ]; do
 		[ "$SECONDS" -lt "$end" ] || fail "the load makes no progress"
-		load_mark progress
-		reads=$((reads + $(load_get reads))) writes=$((writes + $(load_get writes)))
-		assert_eq "$(load_get miscompares)" 0 miscompares
-		assert_eq "$(load_get errors)" 0 errors
 		sleep 0.05
+		load_ask "peek progress"
 	done
 }
 # load_end: last comparison of everything; leaves the totals in $LOAD
 load_end() {
-	local n status=0
-	n=$(wc -l <"$T/load.out")
-	echo end >&"$LOAD_FD"
-	load_line $((n + 1))
+	local status=0
+	load_ask end
 	wait "${PID[load]}" || status=$?
 	unset "PID[load]"
 	exec {LOAD_FD}>&-
@@ -412,4 +419,24 @@ load_end() {
 		assert_gt "$(load_get verified)" 0 "units compared at the end"
 		say "end: $(load_get reads) reads, $(load_get writes) writes, 0 errors, 0 miscompares"
 	fi
+}
+
+# ---- the whole of a pull ----
+
+# pull CABLE HOW [RESTORE]: the load never sees it; the cable carries I/O before and again afterwards
+pull() {
+	local cable=$1 how=$2 restore=${3:-cable_restore} ops
+	ops=$(path_ops "$cable")
+	until_true "cable $cable carries I/O" ops_beyond "$cable" "$ops"
+	load_mark before
+	"$how" "$cable"
+	mpiod_wait $((NCABLES - 1))
+	load_progress 200
+	load_ok "cable $cable: $how"
+	"$restore" "$cable"
+	mpiod_wait "$NCABLES"
+	ops=$(path_ops "$cable")
+	until_true "I/O returns to cable $cable" ops_beyond "$cable" "$ops"
+	load_progress
+	load_ok "cable $cable: back"
 }

@@ -29,7 +29,7 @@ struct iscsi_session;
 struct iscsi_loop;
 struct iscsi_loop *iscsi_loop_new(struct ev_loop *ev) __attribute__((warn_unused_result));
 
-/* Kills every session that is left (those that log out included). NULL is allowed. */
+/* Kills the sessions that are left (those that log out too). Free discoveries before. NULL is allowed. */
 void iscsi_loop_free(struct iscsi_loop *loop);
 
 /* A command and the initiator's private room for it. Allocated by the owner, zeroed once. */

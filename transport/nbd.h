@@ -29,7 +29,8 @@ struct nbd_req {
 	void *export;           /* what open() gave */
 	uint8_t op;             /* enum nbd_op; range, read-only and flags have been checked */
 	bool fua, no_hole;
-	bool df;                /* private: NBD_CMD_FLAG_DF */
+	bool with_owner;        /* private: between submit() and nbd_req_done() */
+	int err;                /* private: the answer */
 	uint64_t offset;        /* bytes, any alignment */
 	uint32_t len;           /* bytes; never 0 but for a flush */
 	struct buf *buf;        /* READ: to fill (may be replaced); WRITE: the payload. One reference. */

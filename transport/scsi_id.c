@@ -40,11 +40,16 @@ static int rank(uint8_t type)
 }
 
 /* A target whose administrator set no name sends zeroes or blanks, the same for every unit. */
-static bool blank(const uint8_t *p, size_t n)
+static bool blank(const struct designator *d)
 {
-	for (size_t i = 0; i < n; i++)
-		if (p[i] != 0 && p[i] != ' ' && p[i] != '0')
+	bool binary = d->type == TYPE_NAA || d->type == TYPE_EUI;
+
+	for (size_t i = 0; i < d->len; i++) {
+		uint8_t c = d->data[i];
+
+		if (c != 0 && (binary || (c != ' ' && c != '0')))
 			return false;
+	}
 	return true;
 }
 
@@ -87,7 +92,7 @@ static bool to_text(const struct designator *d, char out[SCSI_ID_MAX])
 {
 	size_t n = d->len;
 
-	if (blank(d->data, n))
+	if (blank(d))
 		return false;
 	switch (d->type) {
 	case TYPE_NAME: /* NUL-terminated, NUL-padded (SPC-4 7.8.6.11) */
@@ -144,8 +149,10 @@ int scsi_parse_vpd_device_id(const uint8_t *p, size_t len, struct scsi_device_id
 		struct designator d;
 		int r;
 
-		if (end - at < 4 || end - at - 4 < p[at + 3])
+		if (end - at < 4 || end - at - 4 < p[at + 3]) {
+			out->id[0] = '\0'; /* not even what was found so far */
 			return -EPROTO;
+		}
 		d.code_set = p[at] & 0x0f;
 		d.association = p[at + 1] >> 4 & 0x03;
 		d.type = p[at + 1] & 0x0f;
@@ -155,7 +162,8 @@ int scsi_parse_vpd_device_id(const uint8_t *p, size_t len, struct scsi_device_id
 
 		take_port(&d, out);
 		r = d.association == ASSOC_LUN ? rank(d.type) : 0;
-		if (r < best_rank || (r == best_rank && d.len <= best_len) || !to_text(&d, text))
+		if (r == 0 || r < best_rank || (r == best_rank && d.len <= best_len) ||
+		    !to_text(&d, text))
 			continue;
 		best_rank = r;
 		best_len = d.len;

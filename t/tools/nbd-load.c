@@ -9,7 +9,8 @@
  * either result is right until a later write is acknowledged.
  *
  * Reads its orders from standard input, a line each: "mark NAME" prints one line of JSON about the time
- * since the last mark; "end" finishes. At the end all units are read back and compared.
+ * since the last mark; "peek NAME" does so too but is no mark; "end" finishes. At the end all units are
+ * read back and compared.
  */
 #include <errno.h>
 #include <getopt.h>
@@ -399,21 +400,25 @@ static void print_numbers(const struct numbers *n)
 }
 
 /* One line about the time since the last one. An operation that is still out counts with its age. */
-static void report(const char *name)
+static void report(const char *name, bool mark)
 {
 	uint64_t now = now_us();
+	struct numbers sum = total;
 
 	for (unsigned i = 0; i < nslots; i++)
 		if (slots[i].flying && !slots[i].done)
 			note_stall(&since, &slots[i], now);
-	add(&total, &since);
+	add(&sum, &since);
 	printf("{\"mark\":\"%s\",\"seconds\":%.3f,", name, (now - marked) / 1e6);
 	print_numbers(&since);
 	printf(",\"progressed\":%s,\"verified\":%" PRIu64 ",\"total\":{",
 	       since.ops[OP_READ] && since.ops[OP_WRITE] ? "true" : "false", verified);
-	print_numbers(&total);
+	print_numbers(&sum);
 	printf("}}\n");
 	fflush(stdout);
+	if (!mark)
+		return;
+	total = sum;
 	memset(&since, 0, sizeof(since));
 	marked = now;
 }
@@ -424,7 +429,9 @@ static void obey(char *line)
 		if (*p == '"' || *p == '\\' || (unsigned char)*p < ' ')
 			*p = '_';
 	if (!strncmp(line, "mark ", 5))
-		report(line + 5);
+		report(line + 5, true);
+	else if (!strncmp(line, "peek ", 5))
+		report(line + 5, false);
 	else if (!strcmp(line, "end"))
 		stop = 1;
 	else
@@ -694,10 +701,10 @@ int main(int argc, char **argv)
 	make_slots();
 	if (opt.fill)
 		sweep(OP_WRITE);
-	report("fill");
+	report("fill", true);
 	load();
 	verify();
-	report("end");
+	report("end", true);
 	for (unsigned i = 0; i < opt.connections; i++) {
 		nbd_shutdown(conn[i], 0);
 		nbd_close(conn[i]);

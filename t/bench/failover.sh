@@ -1,0 +1,102 @@
+#!/bin/bash
+# SPDX-License-Identifier: MIT
+# How long I/O stands still when a cable is pulled: COUNT (20) pulls of each kind under a verified load.
+#
+# All defaults, but probation = off: the same two cables are pulled again and again here, by turns. A table on the
+# terminal, each pull in $B/bench/failover.csv. Status 1 when there was an error, a miscompare, or no progress.
+cd "$(dirname "$0")/../.." || exit 2
+LOG_LINES=20
+. t/lib.sh
+COUNT=${COUNT:-20}
+DEPTH=${DEPTH:-16}
+KINDS=${KINDS:-silent-cut reset target-death link-down}
+OUT=$B/bench/failover.csv
+mkdir -p "$B/bench"
+BAD=0
+
+# two controllers, so that one can die
+controllers=(- a b)
+controller_up() {
+	tgt_up "${controllers[$1]}" "$1"
+	tgt_target "${controllers[$1]}"
+	tgt_lun 1 256M "${controllers[$1]}"
+}
+controller_kill() { stop "tgtd-${controllers[$1]}" KILL || true; }
+
+how() { # KIND CABLE
+	case $1 in
+	silent-cut) cable_cut_silent "$2" ;;
+	reset) cable_reset "$2" ;;
+	target-death) controller_kill "$2" ;;
+	link-down) cable_down "$2" ;;
+	*) fail "no such kind: $1" ;;
+	esac
+}
+mend() {
+	case $1 in
+	target-death) controller_up "$2" ;;
+	*) cable_restore "$2" ;;
+	esac
+}
+
+one_pull() { # KIND CABLE N
+	local kind=$1 cable=$2 ops carried
+	ops=$(path_ops "$cable")
+	load_progress 500
+	carried=$(($(path_ops "$cable") - ops))
+	[ "$carried" -gt 0 ] || fail "cable $cable carries no I/O"
+	load_mark before
+	how "$kind" "$cable"
+	mpiod_wait 1
+	load_progress 500
+	load_mark "$kind"
+	printf '%s,%s,%s,%s,%s,%s,%s,%s\n' "$kind" "$3" "$cable" "$carried" \
+		"$(load_get read_stall_us)" "$(load_get write_stall_us)" \
+		"$(load_get errors)" "$(load_get miscompares)" >>"$OUT"
+	[ "$(load_get progressed)" = true ] || BAD=1
+	mend "$kind" "$cable"
+	mpiod_wait 2
+	ops=$(path_ops "$cable")
+	until_true "I/O returns to cable $cable" ops_beyond "$cable" "$ops"
+}
+
+net_up 2
+controller_up 1
+controller_up 2
+conf 'probation = off'
+sed -i '/^log_level/d' "$T/mpiod.conf"
+mpiod_up
+mpiod_wait 2
+load_start "$(uri "$(lun_name)")" --depth "$DEPTH"
+echo "kind,n,cable,ios_before,read_stall_us,write_stall_us,errors,miscompares" >"$OUT"
+
+for kind in $KINDS; do
+	for ((n = 1; n <= COUNT; n++)); do
+		[ ! -t 1 ] || printf '\r%s %s of %s ' "$kind" "$n" "$COUNT"
+		one_pull "$kind" $((1 + n % 2)) "$n"
+	done
+	[ ! -t 1 ] || printf '\r\e[K'
+done
+load_end any
+[ "$(load_get errors)" = 0 ] && [ "$(load_get miscompares)" = 0 ] || BAD=1
+
+# median_max COLUMN KIND
+median_max() {
+	awk -F, -v k="$2" -v c="$1" '$1 == k { print $c }' "$OUT" | sort -n |
+		awk '{ v[NR] = $1 } END {
+			m = NR % 2 ? v[(NR + 1) / 2] : (v[NR / 2] + v[NR / 2 + 1]) / 2
+			printf "%9.1f %9.1f", m / 1000, v[NR] / 1000 }'
+}
+sum() { awk -F, -v k="$2" -v c="$1" '$1 == k { s += $c } END { print s + 0 }' "$OUT"; }
+
+echo "Longest stall of I/O per pull, ms; $COUNT pulls of each kind, load of $DEPTH x 4 KiB, 2 paths, $(nproc) processors"
+printf '%-14s %9s %9s  %9s %9s  %6s %11s\n' "" "reads" "" "writes" "" "" ""
+printf '%-14s %9s %9s  %9s %9s  %6s %11s\n' pull median max median max errors miscompares
+for kind in $KINDS; do
+	printf '%-14s %s  %s  %6s %11s\n' "$kind" "$(median_max 5 "$kind")" "$(median_max 6 "$kind")" \
+		"$(sum 7 "$kind")" "$(sum 8 "$kind")"
+done
+echo "In all: $(load_get reads) reads, $(load_get writes) writes, $(load_get errors) errors," \
+	"$(load_get miscompares) miscompares, $(load_get verified) blocks compared at the end"
+echo "Each pull: ${OUT#"$PWD"/}"
+exit "$BAD"
