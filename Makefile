@@ -11,7 +11,10 @@ SAN := $(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-omit-frame-pointer -fno-sani
 DEPS := inih jansson libsystemd libmnl
 ALL_CFLAGS = -std=gnu11 -D_GNU_SOURCE $(WARN) $(SAN) -MMD -MP -DMPIOD_VERSION='"$(VERSION)"' \
 	     $(shell pkg-config --cflags $(DEPS)) $(CFLAGS)
-LIBS = $(shell pkg-config --libs $(DEPS)) -liscsi -lev -lanl -lpthread
+LIBS = $(shell pkg-config --libs $(DEPS)) $(ISCSI_LIBS) -lev -lpthread
+# libiscsi's static library with four calls renamed (transport/iscsi_batch.h), and what it needs itself.
+ISCSI_A = $(shell pkg-config --variable=libdir libiscsi)/libiscsi.a
+ISCSI_LIBS = $(B)/libiscsi-batch.a -l:librdmacm.so.1 -l:libibverbs.so.1
 
 # Every .c of the four folders but the programs' own files is in every program: one archive.
 PROGRAM_SRC := daemon/main.c $(wildcard daemon/mpioctl*.c) conf/gendoc.c
@@ -20,8 +23,12 @@ LIB_OBJ := $(LIB_SRC:%.c=$(B)/%.o)
 
 all: $(B)/mpiod $(B)/mpioctl
 
-$(B)/libmpio.a: $(LIB_OBJ)
+$(B)/libmpio.a: $(LIB_OBJ) | $(B)/libiscsi-batch.a
 	@rm -f $@; $(AR) rcs $@ $^
+
+$(B)/libiscsi-batch.a: | have-deps
+	@mkdir -p $(@D)
+	objcopy $(foreach f,recv readv send writev,--redefine-sym $(f)=mpio_iscsi_$(f)) $(ISCSI_A) $@
 
 $(B)/mpiod: $(B)/daemon/main.o $(B)/libmpio.a
 	$(CC) $(SAN) $(LDFLAGS) -o $@ $^ $(LIBS)

@@ -67,6 +67,7 @@ int attempt_send(struct engine *e, struct attempt *a)
 	a->load_bytes = a->cmd->len;
 	list_add_tail(&a->link, &s->inflight);
 	s->load.ios++;
+	e->inflight++;
 	s->load.bytes += a->load_bytes;
 	if (a->path)
 		a->path->inflight++;
@@ -79,8 +80,8 @@ void attempt_detach(struct engine *e, struct attempt *a)
 {
 	struct session *s = a->session;
 
-	(void)e;
 	assert(list_linked(&a->link) && s->load.ios);
+	e->inflight--;
 	list_del(&a->link);
 	s->load.ios--;
 	s->load.bytes -= a->load_bytes;

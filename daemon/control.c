@@ -135,7 +135,6 @@ static bool conn_request(struct conn *k, const char *line, size_t len)
 	bool follow;
 	json_t *answer = control_run(&k->c->ctx, line, len, &follow);
 
-	ev_timer_again(k->c->loop, &k->idle);
 	k->follow = follow;
 	return conn_put(k, answer) && conn_send(k);
 }

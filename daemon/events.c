@@ -63,10 +63,11 @@ static struct events_entry *entry_new(const struct event *ev)
 	const char *kind = ev->kind ? ev->kind : "", *text = ev->text ? ev->text : "";
 	struct events_entry *n =
 		malloc(sizeof(*n) + room(kind) + room(ev->lun) + room(ev->path) + room(text));
-	char *at = (char *)(n + 1);
+	char *at;
 
 	if (!n)
 		return NULL;
+	at = (char *)(n + 1);
 	n->level = ev->level;
 	n->kind = keep(&at, kind);
 	n->lun = keep(&at, ev->lun);

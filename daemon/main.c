@@ -117,12 +117,9 @@ static void on_hup(struct ev_loop *loop, ev_signal *w, int revents)
 
 	(void)loop;
 	(void)revents;
-	notify_reloading();
 	ret = server_reload(sv, &message);
 	log_lines(ret ? LOG_ERR : LOG_WARNING, message);
 	free(message);
-	log_msg(ret ? LOG_ERR : LOG_INFO, ret ? "reload: nothing was changed" : "reload: done");
-	notify_ready();
 }
 
 /* Everything that was asked has been answered, or has had its time. */

@@ -189,6 +189,7 @@ struct engine {
 	struct heap heap;
 	uint32_t next_id;
 	uint64_t event_seq;
+	uint32_t inflight;     /* attempts under way */
 	uint64_t inflight_bytes; /* of all requests inside */
 	uint64_t nwaiting;     /* ios on the waiting lists of all luns */
 	struct buf *zeroes;    /* payload of WRITE SAME and of its fallback */

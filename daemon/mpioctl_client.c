@@ -190,17 +190,17 @@ enum mpioctl_exit client_next(struct client *c, bool forever, json_t **data, cha
 
 enum mpioctl_exit client_ask(struct client *c, json_t *request, json_t **data, char **error)
 {
-	char *line;
+	char *text, *line;
 	int e = 0;
 
 	*data = NULL;
 	if (!request || json_object_set_new(request, "version", json_integer(CONTROL_VERSION)) < 0)
 		errx(MPIOCTL_USAGE, "the arguments are not valid UTF-8");
-	line = json_dumps(request, JSON_COMPACT);
+	text = json_dumps(request, JSON_COMPACT);
 	json_decref(request);
-	if (!line || !(line = realloc(line, strlen(line) + 2)))
+	if (!text || asprintf(&line, "%s\n", text) < 0)
 		err(MPIOCTL_REFUSED, NULL);
-	strcat(line, "\n");
+	free(text);
 	if (c->fd < 0)
 		e = client_open(c);
 	if (e) {

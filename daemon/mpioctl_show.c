@@ -247,6 +247,7 @@ static void print_sessions(const struct output *o, const json_t *sessions, int i
 
 	json_array_foreach(sorted, i, s) {
 		size_t paths = json_array_size(json_object_get(s, "paths"));
+		const char *interface = get_string(s, "interface");
 
 		table_cell(t, get_string(s, "name"), NULL);
 		cell_state(t, s);
@@ -257,7 +258,7 @@ static void print_sessions(const struct output *o, const json_t *sessions, int i
 		cell_count(t, s, "losses", COLOR_YELLOW);
 		table_cell(t, format_count(buf, (json_int_t)paths), NULL);
 		cell_count(t, s, "window", NULL);
-		table_cell(t, get_string(s, "interface"), NULL);
+		table_cell(t, *interface ? interface : "-", NULL);
 		table_note(t, get_string(s, "reason"));
 	}
 	table_print(t, o, indent);
@@ -268,13 +269,16 @@ static void print_sessions(const struct output *o, const json_t *sessions, int i
 static void headline(const struct output *o, const json_t *data)
 {
 	const json_t *luns = json_object_get(data, "luns");
-	size_t n = json_array_size(luns), i, bad = 0, degraded = 0;
-	json_t *lun;
+	const json_t *sessions = json_object_get(data, "sessions");
+	size_t n = json_array_size(luns), i, bad = 0, degraded = 0, down = 0;
+	json_t *lun, *s;
 
 	json_array_foreach(luns, i, lun) {
 		bad += !strcmp(get_string(lun, "state"), "no-path");
 		degraded += !strcmp(get_string(lun, "state"), "degraded");
 	}
+	json_array_foreach(sessions, i, s)
+		down += !get_bool(s, "usable") && strcmp(get_string(s, "state"), "disabled");
 	fprintf(o->to, "mpiod %s%s: ", get_string(data, "version"),
 		get_bool(data, "stopping") ? " (stopping)" : "");
 	fprintf(o->to, "%zu LUN%s", n, n == 1 ? "" : "s");
@@ -284,7 +288,10 @@ static void headline(const struct output *o, const json_t *data)
 	if (degraded)
 		fprintf(o->to, ", %s%zu degraded%s", show_paint(o, COLOR_YELLOW), degraded,
 			show_paint(o, COLOR_OFF));
-	fprintf(o->to, "%s\n", n && !bad && !degraded ? ", all ok" : "");
+	if (down)
+		fprintf(o->to, ", %s%zu of %zu sessions down%s", show_paint(o, COLOR_YELLOW), down,
+			json_array_size(sessions), show_paint(o, COLOR_OFF));
+	fprintf(o->to, "%s\n", n && !bad && !degraded && !down ? ", all ok" : "");
 }
 
 void show_status(const struct output *o, const json_t *data)

@@ -194,10 +194,14 @@ void session_drop(struct engine *e, struct session *s, const char *kind, const c
 	s->losses += was_up;
 	session_set_state(e, s, SESSION_DOWN, text);
 	wait = health_backoff(&s->health, &hp, engine_random(e));
-	if (news)
+	if (was_up)
 		engine_emit(e, EVENT_WARNING, kind, NULL, s->name,
-			    "%s; %u commands (%llu bytes) go to other paths, next login in %.1f s", text,
-			    moved, (unsigned long long)bytes, (double)wait / US_PER_S);
+			    "%s; %u commands (%llu bytes) are sent on other paths", text, moved,
+			    (unsigned long long)bytes);
+	else if (news)
+		engine_emit(e, EVENT_WARNING, kind, NULL, s->name,
+			    "%s; tried again with back-off, next in %.1f s", text,
+			    (double)wait / US_PER_S);
 	if (probation)
 		engine_emit(e, EVENT_WARNING, "probation", NULL, s->name,
 			    "failed too often: used only while no healthy path is left");

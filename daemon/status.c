@@ -198,8 +198,12 @@ static json_t *session_json(const struct engine *e, const struct session *s)
 	put(&o, "latency_us", number(s->load.latency_us));
 	put(&o, "logins", number(s->logins));
 	put(&o, "losses", number(s->losses));
-	list_for_each(pos, &s->paths)
-		append(&paths, text(list_entry(pos, struct path, in_session)->name));
+	list_for_each(pos, &s->paths) {
+		const struct path *p = list_entry(pos, struct path, in_session);
+
+		if (!p->ignored)
+			append(&paths, text(p->name));
+	}
 	put(&o, "paths", paths);
 	return o;
 }
@@ -238,6 +242,8 @@ static void collect_paths(void *arg, const struct session *s)
 	list_for_each(pos, &s->paths) {
 		const struct path *p = list_entry(pos, struct path, in_session);
 
+		if (p->ignored)
+			continue;
 		if (c->all ? !p->lun : named(s->name, c->name) || named(p->name, c->name))
 			append(&c->list, path_json(c->e, p));
 	}

@@ -14,6 +14,8 @@ t/deps demo || exit
 LOG_LINES=15
 . t/lib.sh
 
+ID=naa.60000000000000000e00000000010001 # what tgtd gives LUN 1 of target 1
+LUN=demo
 bold='' dim='' off=''
 if [ -t 1 ]; then bold=$'\e[1m' dim=$'\e[2m' off=$'\e[0m'; fi
 ROWS=()
@@ -21,13 +23,13 @@ BAD=0
 
 head_line() { printf '\n%s== %s%s\n' "$bold" "$*" "$off"; }
 step() { printf '   %s\n' "$*"; }
-table() { ctl paths | sed 's/^/   /'; }
+table() { ctl paths demo | sed 's/^/   /'; }
 ms() { awk -v us="$1" 'BEGIN { printf us < 10000 ? "%.1f ms" : us < 1e6 ? "%.0f ms" : "%.1f s", us < 1e6 ? us / 1000 : us / 1e6 }'; }
 
 # after NAME: what the load saw since the last time
 after() {
 	load_mark "$1"
-	step "longest stall: reads $(ms "$(load_get read_stall_us)"), writes $(ms "$(load_get write_stall_us)");" \
+	step "$1: longest stall: reads $(ms "$(load_get read_stall_us)"), writes $(ms "$(load_get write_stall_us)");" \
 		"errors $(load_get errors), miscompares $(load_get miscompares)"
 	ROWS+=("$1|$(load_get reads)|$(load_get writes)|$(ms "$(load_get read_stall_us)")|$(ms "$(load_get write_stall_us)")|$(load_get errors)|$(load_get miscompares)")
 	[ "$(load_get errors)" = 0 ] && [ "$(load_get miscompares)" = 0 ] || BAD=1
@@ -63,6 +65,9 @@ configure() {
 		[defaults]
 		# the demo pulls the same cable again and again, and wants it back in use at once
 		probation = off
+
+		[lun demo]
+		id = $ID
 	CONF
 }
 
@@ -79,11 +84,10 @@ setup() {
 	configure
 	sed -e "s/^/   $dim| /" -e "s/\$/$off/" "$T/mpiod.conf"
 	mpiod_up
-	mpiod_wait 2
-	LUN=$(lun_name)
+	mpiod_wait 2 "$LUN"
 	ctl wait --paths 2 --timeout "$WAIT" "$LUN" >/dev/null
 	step "mpiod is up: it logged in through both portals, saw that both lead to one disk, and"
-	step "serves that as one NBD export, $LUN"
+	step "serves that as one NBD export, \"$LUN\""
 	table
 	step "a load begins: 8 reads and 8 writes of 4 KiB at a time on the NBD socket. Each block"
 	step "is stamped, and each read is compared with what was last acknowledged."
@@ -163,7 +167,7 @@ one_cable "cut silently (packets vanish, the link light stays on)" cable_cut_sil
 one_cable "cut with a reset (the other end says it knows nothing of us)" cable_reset "reset"
 both_cables
 
-head_line "Comparing the whole disk with what was written"
+head_line "Comparing every block with what was written last"
 load_end any
 step "$(load_get verified) blocks compared, $(load_get miscompares) miscompares"
 verdict

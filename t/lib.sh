@@ -345,9 +345,11 @@ session_get() {
 # path_is CABLE STATE
 path_is() { [ "$(path_get "$1" state)" = "$2" ]; }
 
-# event KIND [TEXT]: has it happened?
-event() { ctl --json events | grep "\"$1\"" | grep -q -- "${2:-}"; }
-event_count() { ctl --json events | grep -c "\"$1\"" || true; }
+# event KIND [TEXT]: has it happened? (two regular expressions)
+event() {
+	ctl --json events | jq -e --arg kind "^($1)\$" --arg text "${2:-}" \
+		'.events | any((.kind | test($kind)) and (.text | test($text)))' >/dev/null
+}
 log_has() { grep -q -- "$1" "$MPIOD_LOG"; }
 
 # ---- load ----

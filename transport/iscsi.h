@@ -24,12 +24,16 @@ struct iscsi_session;
 
 /*
  * What the sessions of one event loop share: the list of those with something to send, which one
- * ev_prepare watcher flushes once per loop iteration, last of all. One per ev_loop; NULL: no memory.
+ * ev_prepare watcher flushes once per loop iteration, last of all. One per ev_loop. NULL: no
+ * memory.
  */
 struct iscsi_loop;
 struct iscsi_loop *iscsi_loop_new(struct ev_loop *ev) __attribute__((warn_unused_result));
 
-/* Kills the sessions that are left (those that log out too). Free discoveries before. NULL is allowed. */
+/*
+ * Kills the sessions that are left (those that log out too). Free discoveries before. NULL is
+ * allowed.
+ */
 void iscsi_loop_free(struct iscsi_loop *loop);
 
 /* A command and the initiator's private room for it. Allocated by the owner, zeroed once. */
@@ -74,8 +78,8 @@ struct iscsi_callbacks {
 };
 
 /*
- * Starts to connect. NULL: -ENOMEM or -EINVAL (a string too long or malformed) in *err; whatever the
- * network has to say comes through lost(). Strings in p are copied.
+ * Starts to connect. NULL: -ENOMEM or -EINVAL (a string too long or malformed) in *err; whatever
+ * the network has to say comes through lost(). Strings in p are copied.
  */
 struct iscsi_session *iscsi_session_start(struct iscsi_loop *loop, const struct iscsi_params *p,
 					  const struct iscsi_callbacks *cb, void *arg, int *err)
@@ -125,8 +129,8 @@ struct iscsi_discovery;
 
 /*
  * done is called once from the loop; list is valid inside the call only, NULL on failure (text says
- * why). p->login_timeout_ms bounds all of it. Portals that are host names are left out: nothing here
- * resolves names.
+ * why). p->login_timeout_ms bounds all of it. Portals that are host names are left out: nothing
+ * here resolves names.
  */
 struct iscsi_discovery *iscsi_discovery_start(struct iscsi_loop *loop, const struct iscsi_params *p,
 					      void (*done)(void *arg,

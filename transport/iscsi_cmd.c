@@ -130,10 +130,8 @@ int iscsi_session_submit(struct iscsi_session *s, struct iscsi_cmd *cmd)
 	if (iscsi_scsi_command_async(s->ctx, cmd->scsi.lun, &cmd->task, on_command, NULL, cmd) != 0)
 		return -ENOMEM;
 	s->in_flight++;
-	if (cmd->scsi.dir == SCSI_DIR_OUT) {
+	if (cmd->scsi.dir == SCSI_DIR_OUT)
 		s->writes++;
-		s->cork = true;
-	}
 	iscsi_mark_dirty(s);
 	return 0;
 }

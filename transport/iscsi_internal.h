@@ -10,6 +10,7 @@
 #define TRANSPORT_ISCSI_INTERNAL_H
 
 #include "iscsi.h"
+#include "iscsi_batch.h"
 
 struct iscsi_loop {
 	struct ev_loop *ev;
@@ -40,7 +41,7 @@ struct iscsi_session {
 	unsigned in_flight; /* commands libiscsi has */
 	unsigned writes;    /* of those, the ones with data to send */
 	unsigned pongs;     /* answered probes, to deliver */
-	bool cork;          /* the next flush sends writes */
+	struct iscsi_batch *batch; /* from the login on; NULL: none */
 
 	/* Login */
 	bool discovery, want_digest, mutual;

@@ -32,8 +32,8 @@ static void watch(struct iscsi_session *s, int events)
 
 /*
  * With reconnects off libiscsi reports the end of a connection as cancelled commands and returns 0,
- * or cancels nothing and returns -1 one call later, or quietly is not logged in any more: any of them
- * is the end.
+ * or cancels nothing and returns -1 one call later, or quietly is not logged in any more: any
+ * of them is the end.
  */
 static void judge(struct iscsi_session *s, int rc)
 {
@@ -90,13 +90,20 @@ static void finish_connect(struct iscsi_session *s)
 
 static void receive(struct iscsi_session *s)
 {
+	size_t unread;
+
 	if (s->state == ISCSI_LOGIN && !iscsi_login_gate(s))
 		return;
-	service(s, POLLIN);
+	if (s->batch)
+		iscsi_batch_readable(s->batch);
+	/* libiscsi stops reading when no command is out; what it left the target sent unasked. */
+	do {
+		unread = s->batch ? iscsi_batch_unread(s->batch) : 0;
+		service(s, POLLIN);
+	} while (s->state != ISCSI_DEAD && s->batch && iscsi_batch_unread(s->batch) &&
+		 iscsi_batch_unread(s->batch) != unread);
 	if (s->state == ISCSI_DEAD || !(iscsi_which_events(s->ctx) & POLLOUT))
 		return;
-	/* What a READ of the socket queues is Data-Out for an R2T (two sends each) or a NOP. */
-	s->cork |= s->writes > 0;
 	iscsi_mark_dirty(s);
 }
 
@@ -124,24 +131,21 @@ void iscsi_io_start(struct iscsi_session *s, int fd)
 	ev_io_start(s->loop->ev, &s->io);
 }
 
-/*
- * A WRITE is a header and a payload in two system calls: corked, a batch of them leaves in full
- * segments. A batch of READs is not worth the two calls.
- */
+/* Everything that was submitted in this loop iteration goes out together. */
 static void flush(struct iscsi_session *s)
 {
-	bool cork = s->cork;
-	int on = 1, off = 0;
+	int full = 0;
 
-	s->cork = false;
-	if (cork)
-		(void)!setsockopt(s->io.fd, IPPROTO_TCP, TCP_CORK, &on, sizeof(on));
 	service(s, POLLOUT);
 	if (s->state == ISCSI_DEAD)
 		return;
-	if (cork)
-		(void)!setsockopt(s->io.fd, IPPROTO_TCP, TCP_CORK, &off, sizeof(off));
-	watch(s, iscsi_which_events(s->ctx) & POLLOUT ? EV_READ | EV_WRITE : EV_READ);
+	if (s->batch)
+		full = iscsi_batch_flush(s->batch, s->io.fd);
+	if (full < 0) {
+		iscsi_die(s, ISCSI_LOSS_CLOSED, "send: %s", strerror(-full));
+		return;
+	}
+	watch(s, full || iscsi_which_events(s->ctx) & POLLOUT ? EV_READ | EV_WRITE : EV_READ);
 }
 
 static void on_prepare(struct ev_loop *ev, ev_prepare *w, int revents)

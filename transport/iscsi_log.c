@@ -96,7 +96,9 @@ int iscsi_log_service(struct iscsi_session *s, int revents)
 
 	s->err[0] = '\0';
 	servicing = s;
+	iscsi_batch_enter(s->batch);
 	rc = iscsi_service(s->ctx, revents);
+	iscsi_batch_leave();
 	servicing = NULL;
 	return rc;
 }

@@ -3,11 +3,11 @@
  * The gate in front of libiscsi during login (RFC 7143 clause 6, 11.13).
  *
  * libiscsi 1.19 must not be given just any answer to a login request: a Data-In with the login's
- * tag makes it follow a null pointer, MaxRecvDataSegmentLength=0 makes it allocate without end at the
- * first R2T, a CHAP_R of zeroes or a reply that claims to have left the security stage gets past
- * mutual CHAP, a header digest that was not agreed on is switched on. It reads exactly one PDU a
- * call until the login is over, so each one is looked at here first, with MSG_PEEK, when all of it
- * has arrived. That also gives the status class, which the library only has as English.
+ * tag makes it follow a null pointer, MaxRecvDataSegmentLength=0 makes it allocate without end at
+ * the first R2T, a CHAP_R of zeroes or a reply that claims to have left the security stage gets
+ * past mutual CHAP, a header digest that was not agreed on is switched on. It reads exactly one PDU
+ * a call until the login is over, so each one is looked at here first, with MSG_PEEK, when all of
+ * it has arrived. That also gives the status class, which the library only has as English.
  */
 #include <errno.h>
 #include <poll.h>

@@ -124,8 +124,8 @@ static void on_deadline(struct ev_loop *ev, ev_timer *w, int revents)
  */
 static int check_interface(int fd, const char *interface)
 {
-	char bound[IFNAMSIZ] = "";
-	socklen_t n = sizeof(bound) - 1;
+	char bound[IFNAMSIZ + 1] = "";
+	socklen_t n = IFNAMSIZ; /* less is EINVAL */
 
 	if (getsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, bound, &n) != 0)
 		return -errno;
@@ -220,6 +220,7 @@ void iscsi_connected(struct iscsi_session *s)
 void iscsi_logged_in(struct iscsi_session *s)
 {
 	s->state = ISCSI_UP;
+	s->batch = iscsi_batch_new(); /* not before: the gate of the login reads the socket itself */
 	s->up_due = true;
 	ev_timer_stop(s->loop->ev, &s->deadline);
 }
@@ -266,6 +267,8 @@ void iscsi_session_kill(struct iscsi_session *s)
 		(void)!setsockopt(fd, SOL_SOCKET, SO_LINGER, &rst, sizeof(rst));
 	iscsi_destroy_context(s->ctx);
 	s->ctx = NULL;
+	iscsi_batch_free(s->batch);
+	s->batch = NULL;
 	if (!s->delivering)
 		free(s);
 }

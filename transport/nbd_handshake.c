@@ -1,305 +1,388 @@
 /* SPDX-License-Identifier: MIT */
-/* Fixed newstyle negotiation (proto.md, "Handshake phase"). Every length is checked before its data is awaited. */
+/*
+ * Fixed newstyle negotiation (proto.md, "Handshake phase"): from the greeting to the option that
+ * opens an export. The stream stays in step whatever an option carries: its length is known
+ * before it is looked at.
+ */
 #include "nbd_internal.h"
+#include "nbd_proto.h"
 
-#include <errno.h>
-#include <stdlib.h>
-#include <string.h>
 #include <syslog.h>
 
-#define IHAVEOPT 0x49484156454f5054ULL
-#define REPLY_MAGIC 0x3e889045565a9ULL
+#define OPTIONS_MAX 1024           /* in one handshake */
+#define OPT_DATA_MAX 16384U        /* what an option may carry; a name of 4096 bytes fits well */
+#define OPT_SKIP_MAX (1U << 20)    /* beyond that it is no option */
+#define TEXT_MAX 65536U            /* unsent replies: above, the client has to read first */
 
-enum { FLAG_FIXED = 1, FLAG_NO_ZEROES = 2 };
-
-enum opt {
-	OPT_EXPORT_NAME = 1, OPT_ABORT = 2, OPT_LIST = 3, OPT_STARTTLS = 5, OPT_INFO = 6,
-	OPT_GO = 7, OPT_STRUCTURED = 8, OPT_LIST_META = 9, OPT_SET_META = 10,
+struct option {
+	uint32_t code, len;
+	const uint8_t *data;
 };
 
-#define REP_ACK 1
-#define REP_SERVER 2
-#define REP_INFO 3
-#define ERR(n) (0x80000000U + (n))
-#define ERR_UNSUP ERR(1)
-#define ERR_POLICY ERR(2)
-#define ERR_INVALID ERR(3)
-#define ERR_UNKNOWN ERR(6)
-#define ERR_TOO_BIG ERR(9)
-
-enum info { INFO_EXPORT, INFO_NAME, INFO_DESCRIPTION, INFO_BLOCK_SIZE };
-
-static bool emit(struct nbd_conn *c, const void *p, size_t n)
+void nbd_handshake_greet(struct nbd_conn *c)
 {
-	if (c->hs_len + n > c->hs_cap) {
-		size_t cap = (c->hs_len + n) * 2;
-		uint8_t *m = cap <= (1u << 20) ? realloc(c->hs_out, cap) : NULL;
+	uint8_t b[18];
 
-		if (!m) {
-			nbd_conn_close(c, "handshake answers pile up");
-			return false;
-		}
-		c->hs_out = m;
-		c->hs_cap = cap;
+	put_be64(b, NBD_MAGIC);
+	put_be64(b + 8, NBD_OPT_MAGIC);
+	put_be16(b + 16, NBD_FLAG_FIXED_NEWSTYLE | NBD_FLAG_NO_ZEROES);
+	nbd_reply_text(c, b, sizeof(b));
+}
+
+bool nbd_handshake_flags(struct nbd_conn *c)
+{
+	uint32_t flags;
+
+	if (nbd_conn_avail(c) < 4)
+		return false;
+	flags = get_be32(nbd_conn_bytes(c));
+	c->in_pos += 4;
+	if (flags & ~(NBD_FLAG_FIXED_NEWSTYLE | NBD_FLAG_NO_ZEROES)) {
+		nbd_conn_close(c, LOG_WARNING, "unknown client flags %#x", flags);
+		return false;
 	}
-	memcpy(c->hs_out + c->hs_len, p, n);
-	c->hs_len += n;
-	nbd_mark_dirty(c);
+	c->fixed = flags & NBD_FLAG_FIXED_NEWSTYLE;
+	c->no_zeroes = flags & NBD_FLAG_NO_ZEROES;
+	c->state = NBD_ST_OPTIONS;
 	return true;
 }
 
-static bool reply(struct nbd_conn *c, uint32_t opt, uint32_t type, const void *data, size_t n)
+static void reply_head(struct nbd_conn *c, uint32_t code, uint32_t type, size_t len)
 {
-	uint8_t h[20];
+	uint8_t b[NBD_REP_HEAD];
 
-	nbd_put64(h, REPLY_MAGIC);
-	nbd_put32(h + 8, opt);
-	nbd_put32(h + 12, type);
-	nbd_put32(h + 16, n);
-	return emit(c, h, sizeof(h)) && (!n || emit(c, data, n));
+	put_be64(b, NBD_REP_MAGIC);
+	put_be32(b + 8, code);
+	put_be32(b + 12, type);
+	put_be32(b + 16, (uint32_t)len);
+	nbd_reply_text(c, b, sizeof(b));
 }
 
-static bool refuse(struct nbd_conn *c, uint32_t opt, uint32_t err, const char *text)
+static void ack(struct nbd_conn *c, const struct option *o)
 {
-	return reply(c, opt, err, text, strlen(text));
+	reply_head(c, o->code, NBD_REP_ACK, 0);
 }
 
-int nbd_greet(struct nbd_conn *c)
+/* The text is for people (proto.md, "Option reply types"). */
+static void refuse(struct nbd_conn *c, const struct option *o, uint32_t type, const char *text)
 {
-	uint8_t g[18];
+	size_t len = strlen(text);
 
-	memcpy(g, "NBDMAGIC", 8);
-	nbd_put64(g + 8, IHAVEOPT);
-	nbd_put16(g + 16, FLAG_FIXED | FLAG_NO_ZEROES);
-	return emit(c, g, sizeof(g)) ? 0 : -ENOMEM;
+	reply_head(c, o->code, type, len);
+	nbd_reply_text(c, text, len);
 }
 
-static uint16_t flags_of(const struct nbd_conn *c, const struct nbd_export *x)
+static size_t text_len(const char *text)
 {
-	uint16_t f = 1 << 0 | 1 << 8; /* HAS_FLAGS, CAN_MULTI_CONN: a flush covers all connections */
+	return text ? strnlen(text, NBD_NAME_MAX) : 0;
+}
 
-	if (x->can_flush)
-		f |= 1 << 2;
-	if (x->can_fua)
-		f |= 1 << 3;
-	if (x->read_only)
-		f |= 1 << 1;
-	if (x->can_trim && !x->read_only)
-		f |= 1 << 5;
-	if (x->can_zero && !x->read_only)
-		f |= 1 << 6;
+static void do_list(struct nbd_conn *c, const struct option *o)
+{
+	struct nbd_server *s = c->server;
+	struct nbd_export e = { 0 };
+	uint8_t b[4];
+
+	if (o->len) {
+		refuse(c, o, NBD_REP_ERR_INVALID, "LIST carries no data");
+		return;
+	}
+	for (int i = 0; s->cb.list(s->arg, i, &e); i++) {
+		size_t name = text_len(e.name), desc = text_len(e.description);
+
+		reply_head(c, o->code, NBD_REP_SERVER, 4 + name + desc);
+		put_be32(b, (uint32_t)name);
+		nbd_reply_text(c, b, 4);
+		nbd_reply_text(c, e.name, name);
+		if (desc)
+			nbd_reply_text(c, e.description, desc);
+		e = (struct nbd_export){ 0 };
+	}
+	ack(c, o);
+}
+
+static void do_structured_reply(struct nbd_conn *c, const struct option *o)
+{
+	if (o->len) {
+		refuse(c, o, NBD_REP_ERR_INVALID, "STRUCTURED_REPLY carries no data");
+		return;
+	}
+	c->structured = true;
+	ack(c, o);
+}
+
+static void do_starttls(struct nbd_conn *c, const struct option *o)
+{
+	if (o->len)
+		refuse(c, o, NBD_REP_ERR_INVALID, "STARTTLS carries no data");
+	else
+		refuse(c, o, NBD_REP_ERR_UNSUP, "no TLS here");
+}
+
+static uint16_t flags_for(const struct nbd_conn *c, const struct nbd_export *e)
+{
+	/* Whatever connection a flush comes on, the owner flushes the whole export. */
+	uint16_t f = NBD_FLAG_HAS_FLAGS | NBD_FLAG_CAN_MULTI_CONN;
+
+	if (e->can_flush)
+		f |= NBD_FLAG_SEND_FLUSH;
+	if (e->can_fua)
+		f |= NBD_FLAG_SEND_FUA;
 	if (c->structured)
-		f |= 1 << 7; /* SEND_DF */
+		f |= NBD_FLAG_SEND_DF;
+	if (e->read_only)
+		return f | NBD_FLAG_READ_ONLY;
+	if (e->can_trim)
+		f |= NBD_FLAG_SEND_TRIM;
+	if (e->can_zero)
+		f |= NBD_FLAG_SEND_WRITE_ZEROES;
 	return f;
 }
 
-static void enter(struct nbd_conn *c, const struct nbd_export *x, void *handle)
+static uint32_t max_block(const struct nbd_export *e)
 {
-	c->info = *x;
-	c->info.name = c->info.description = NULL;
-	c->export = handle;
-	c->state = NBD_REQUESTS;
-	ev_timer_stop(c->s->loop, &c->deadline);
-	if (c->s->cb.users)
-		c->s->cb.users(c->s->arg, handle, 1);
+	return e->max_block && e->max_block < NBD_PAYLOAD_MAX ? e->max_block : NBD_PAYLOAD_MAX;
 }
 
-static bool lookup(struct nbd_conn *c, const uint8_t *p, size_t n, struct nbd_export *x, void **h)
+/* For the log: a name is the client's, and may hold anything. */
+static const char *printable(const char *name, char *out, size_t cap)
 {
-	char name[NBD_STRING_MAX + 1];
+	size_t i;
 
-	if (memchr(p, 0, n))
+	for (i = 0; name[i] && i < cap - 1; i++)
+		out[i] = (unsigned char)name[i] < 0x20 || name[i] == 0x7f ? '?' : name[i];
+	out[i] = '\0';
+	return out;
+}
+
+static bool begin_transmission(struct nbd_conn *c, const struct nbd_export *e, void *handle,
+			       const char *name)
+{
+	struct nbd_server *s = c->server;
+	char text[128];
+
+	if (c->state == NBD_ST_DEAD) /* no memory for the reply */
 		return false;
-	memcpy(name, p, n);
-	name[n] = 0;
-	return c->s->cb.open(c->s->arg, name, x, h);
-}
-
-static bool opt_export_name(struct nbd_conn *c, const uint8_t *p, uint32_t n)
-{
-	uint8_t a[8 + 2 + 124] = { 0 };
-	struct nbd_export x;
-	void *h;
-
-	/* There is no way to say no here but to hang up. */
-	if (n > NBD_STRING_MAX || !lookup(c, p, n, &x, &h)) {
-		nbd_conn_close(c, "unknown export");
+	c->use = nbd_use_get(s, handle);
+	if (!c->use) {
+		nbd_conn_close(c, LOG_ERR, "out of memory");
 		return false;
 	}
-	nbd_put64(a, x.size);
-	nbd_put16(a + 8, flags_of(c, &x));
-	if (!emit(c, a, c->no_zeroes ? 10 : sizeof(a)))
-		return false;
-	enter(c, &x, h);
+	c->flags = flags_for(c, e);
+	c->size = e->size;
+	c->max_block = max_block(e);
+	c->state = NBD_ST_TRANSMIT;
+	ev_timer_stop(s->loop, &c->deadline);
+	nbd_log(s, LOG_INFO, "connection %llu (%s) opened \"%s\"%s", (unsigned long long)c->id,
+		c->peer, printable(name, text, sizeof(text)), e->read_only ? ", read-only" : "");
 	return true;
 }
 
-static bool opt_list(struct nbd_conn *c, uint32_t n)
+/* Copies a name that has been checked for its length. false: it has a NUL inside. */
+static bool copy_name(char *name, const uint8_t *from, size_t len)
 {
-	struct nbd_export x;
+	memcpy(name, from, len);
+	name[len] = '\0';
+	return strlen(name) == len;
+}
 
-	if (n)
-		return refuse(c, OPT_LIST, ERR_INVALID, "LIST takes no data");
-	for (int i = 0; c->s->cb.list(c->s->arg, i, &x); i++) {
-		size_t len = strlen(x.name);
-		uint8_t b[4 + NBD_STRING_MAX];
+/* The one option that can't be refused but by closing. */
+static void do_export_name(struct nbd_conn *c, const struct option *o)
+{
+	struct nbd_server *s = c->server;
+	char name[NBD_NAME_MAX + 1], text[128];
+	uint8_t b[10 + 124] = { 0 };
+	struct nbd_export e = { 0 };
+	void *handle = NULL;
 
-		if (len > NBD_STRING_MAX)
-			continue;
-		nbd_put32(b, len);
-		memcpy(b + 4, x.name, len);
-		if (!reply(c, OPT_LIST, REP_SERVER, b, 4 + len))
-			return false;
+	if (o->len > NBD_NAME_MAX || !copy_name(name, o->data, o->len)) {
+		nbd_conn_close(c, LOG_WARNING, "malformed export name");
+		return;
 	}
-	return reply(c, OPT_LIST, REP_ACK, NULL, 0);
+	if (!s->cb.open(s->arg, name, &e, &handle)) {
+		nbd_conn_close(c, LOG_WARNING, "no export \"%s\"",
+			       printable(name, text, sizeof(text)));
+		return;
+	}
+	put_be64(b, e.size);
+	put_be16(b + 8, flags_for(c, &e));
+	nbd_reply_text(c, b, c->no_zeroes ? 10 : sizeof(b));
+	begin_transmission(c, &e, handle, name);
 }
 
-static bool info_string(struct nbd_conn *c, uint32_t opt, uint16_t type, const char *s)
+struct info_request {
+	char name[NBD_NAME_MAX + 1];
+	bool want_name, want_description, want_block_size;
+};
+
+/* INFO and GO: 32 bits length of the name, name, 16 bits number of items, items of 16 bits. */
+static bool parse_info(struct nbd_conn *c, const struct option *o, struct info_request *r)
 {
-	size_t n = strlen(s);
-	uint8_t b[2 + NBD_STRING_MAX];
+	const uint8_t *p = o->data;
+	uint32_t len;
+	unsigned n;
 
-	if (n > NBD_STRING_MAX)
-		n = NBD_STRING_MAX;
-	nbd_put16(b, type);
-	memcpy(b + 2, s, n);
-	return reply(c, opt, REP_INFO, b, 2 + n);
+	if (o->len < 6 || (len = get_be32(p)) > o->len - 6) {
+		refuse(c, o, NBD_REP_ERR_INVALID, "the option is too short for its name");
+		return false;
+	}
+	if (len > NBD_NAME_MAX) {
+		refuse(c, o, NBD_REP_ERR_TOO_BIG, "the name is longer than 4096 bytes");
+		return false;
+	}
+	n = get_be16(p + 4 + len);
+	if (o->len != 6 + len + 2 * n || !copy_name(r->name, p + 4, len)) {
+		refuse(c, o, NBD_REP_ERR_INVALID, "malformed option");
+		return false;
+	}
+	r->want_name = r->want_description = r->want_block_size = false;
+	for (p += 6 + len; n > 0; n--, p += 2) {
+		uint16_t item = get_be16(p);
+
+		r->want_name |= item == NBD_INFO_NAME;
+		r->want_description |= item == NBD_INFO_DESCRIPTION;
+		r->want_block_size |= item == NBD_INFO_BLOCK_SIZE;
+	}
+	return true;
 }
 
-static bool send_infos(struct nbd_conn *c, uint32_t opt, const struct nbd_export *x,
-		       const uint8_t *want, unsigned nwant)
+static void send_info_text(struct nbd_conn *c, const struct option *o, uint16_t item,
+			   const char *text)
+{
+	size_t len = text_len(text);
+	uint8_t b[2];
+
+	put_be16(b, item);
+	reply_head(c, o->code, NBD_REP_INFO, 2 + len);
+	nbd_reply_text(c, b, 2);
+	if (len)
+		nbd_reply_text(c, text, len);
+}
+
+static void send_info(struct nbd_conn *c, const struct option *o, const struct info_request *r,
+		      const struct nbd_export *e)
 {
 	uint8_t b[14];
-	unsigned asked = 0;
 
-	for (unsigned i = 0; i < nwant; i++) {
-		uint16_t t = nbd_get16(want + 2 * i);
-
-		if (t <= INFO_BLOCK_SIZE)
-			asked |= 1u << t;
+	put_be16(b, NBD_INFO_EXPORT);
+	put_be64(b + 2, e->size);
+	put_be16(b + 10, flags_for(c, e));
+	reply_head(c, o->code, NBD_REP_INFO, 12);
+	nbd_reply_text(c, b, 12);
+	if (r->want_name)
+		send_info_text(c, o, NBD_INFO_NAME, e->name ? e->name : r->name);
+	if (r->want_description && e->description)
+		send_info_text(c, o, NBD_INFO_DESCRIPTION, e->description);
+	if (r->want_block_size) {
+		put_be16(b, NBD_INFO_BLOCK_SIZE);
+		put_be32(b + 2, e->min_block ? e->min_block : 1);
+		put_be32(b + 6, e->pref_block ? e->pref_block : 4096);
+		put_be32(b + 10, max_block(e));
+		reply_head(c, o->code, NBD_REP_INFO, 14);
+		nbd_reply_text(c, b, 14);
 	}
-	nbd_put16(b, INFO_EXPORT);
-	nbd_put64(b + 2, x->size);
-	nbd_put16(b + 10, flags_of(c, x));
-	if (!reply(c, opt, REP_INFO, b, 12))
-		return false;
-	if (asked & 1u << INFO_NAME && !info_string(c, opt, INFO_NAME, x->name))
-		return false;
-	if (asked & 1u << INFO_DESCRIPTION && x->description &&
-	    !info_string(c, opt, INFO_DESCRIPTION, x->description))
-		return false;
-	nbd_put16(b, INFO_BLOCK_SIZE);
-	nbd_put32(b + 2, x->min_block);
-	nbd_put32(b + 6, x->pref_block);
-	nbd_put32(b + 10, x->max_block);
-	return reply(c, opt, REP_INFO, b, 14) && reply(c, opt, REP_ACK, NULL, 0);
 }
 
-static bool opt_go(struct nbd_conn *c, uint32_t opt, const uint8_t *p, uint32_t n)
+static void do_info(struct nbd_conn *c, const struct option *o)
 {
-	struct nbd_export x;
-	uint32_t len;
-	void *h;
+	struct nbd_server *s = c->server;
+	struct nbd_export e = { 0 };
+	struct info_request r;
+	void *handle = NULL;
 
-	if (n < 6)
-		return refuse(c, opt, ERR_INVALID, "too short");
-	len = nbd_get32(p);
-	if (len > NBD_STRING_MAX || len > n - 6 ||
-	    n - 6 - len != 2u * nbd_get16(p + 4 + len))
-		return refuse(c, opt, ERR_INVALID, "lengths do not add up");
-	if (!lookup(c, p + 4, len, &x, &h))
-		return refuse(c, opt, ERR_UNKNOWN, "no export of that name");
-	if (!send_infos(c, opt, &x, p + 6 + len, nbd_get16(p + 4 + len)))
+	if (!parse_info(c, o, &r))
+		return;
+	if (!s->cb.open(s->arg, r.name, &e, &handle)) {
+		refuse(c, o, NBD_REP_ERR_UNKNOWN, "no such export");
+		return;
+	}
+	send_info(c, o, &r, &e);
+	if (o->code == NBD_OPT_INFO || begin_transmission(c, &e, handle, r.name))
+		ack(c, o);
+}
+
+static void dispatch(struct nbd_conn *c, const struct option *o)
+{
+	switch (o->code) {
+	case NBD_OPT_EXPORT_NAME:
+		do_export_name(c, o);
+		break;
+	case NBD_OPT_ABORT:
+		ack(c, o);
+		nbd_conn_drain(c);
+		break;
+	case NBD_OPT_LIST:
+		do_list(c, o);
+		break;
+	case NBD_OPT_STARTTLS:
+		do_starttls(c, o);
+		break;
+	case NBD_OPT_INFO:
+	case NBD_OPT_GO:
+		do_info(c, o);
+		break;
+	case NBD_OPT_STRUCTURED_REPLY:
+		do_structured_reply(c, o);
+		break;
+	default:
+		refuse(c, o, NBD_REP_ERR_UNSUP, "unknown option");
+		break;
+	}
+}
+
+static bool is_known(uint32_t code)
+{
+	return code >= NBD_OPT_EXPORT_NAME && code <= NBD_OPT_STRUCTURED_REPLY && code != 4;
+}
+
+/* Its data does not fit: answered now, skipped as it comes. */
+static bool too_long(struct nbd_conn *c, const struct option *o)
+{
+	if (o->code == NBD_OPT_EXPORT_NAME || o->len > OPT_SKIP_MAX) {
+		nbd_conn_close(c, LOG_WARNING, "option %u with %u bytes", o->code, o->len);
 		return false;
-	if (opt == OPT_GO)
-		enter(c, &x, h);
+	}
+	refuse(c, o, is_known(o->code) ? NBD_REP_ERR_TOO_BIG : NBD_REP_ERR_UNSUP,
+	       "more data than any option has");
+	c->in_pos += NBD_OPT_HEAD;
+	c->take_left = o->len;
 	return true;
 }
 
-/* No contexts are offered: the list is empty, and none can be set. */
-static bool opt_meta(struct nbd_conn *c, uint32_t opt, const uint8_t *p, uint32_t n)
+bool nbd_handshake_option(struct nbd_conn *c)
 {
-	struct nbd_export x;
-	uint32_t len;
-	void *h;
+	const uint8_t *p = nbd_conn_bytes(c);
+	size_t avail = nbd_conn_avail(c);
+	struct option o;
 
-	if (!c->structured)
-		return refuse(c, opt, ERR_INVALID, "needs structured replies");
-	if (n < 8 || (len = nbd_get32(p)) > NBD_STRING_MAX || len > n - 8)
-		return refuse(c, opt, ERR_INVALID, "lengths do not add up");
-	if (!lookup(c, p + 4, len, &x, &h))
-		return refuse(c, opt, ERR_UNKNOWN, "no export of that name");
-	return reply(c, opt, REP_ACK, NULL, 0);
-}
-
-static bool option(struct nbd_conn *c, uint32_t opt, const uint8_t *p, uint32_t n)
-{
-	switch (opt) {
-	case OPT_EXPORT_NAME:
-		return opt_export_name(c, p, n);
-	case OPT_ABORT:
-		if (!reply(c, opt, REP_ACK, NULL, 0))
-			return false;
-		c->state = NBD_DRAIN;
-		return false;
-	case OPT_LIST:
-		return opt_list(c, n);
-	case OPT_INFO:
-	case OPT_GO:
-		return opt_go(c, opt, p, n);
-	case OPT_STRUCTURED:
-		if (n)
-			return refuse(c, opt, ERR_INVALID, "takes no data");
-		c->structured = true;
-		return reply(c, opt, REP_ACK, NULL, 0);
-	case OPT_STARTTLS:
-		if (n)
-			return refuse(c, opt, ERR_INVALID, "takes no data");
-		return refuse(c, opt, ERR_UNSUP, "no TLS here");
-	case OPT_LIST_META:
-	case OPT_SET_META:
-		return opt_meta(c, opt, p, n);
-	}
-	return refuse(c, opt, ERR_UNSUP, "unknown option");
-}
-
-bool nbd_handshake(struct nbd_conn *c)
-{
-	const uint8_t *p = c->in + c->start;
-	size_t have = c->end - c->start;
-	uint32_t opt, n;
-
-	if (c->state == NBD_FLAGS) {
-		uint32_t f;
-
-		if (have < 4)
-			return false;
-		f = nbd_get32(p);
-		if (f & ~(uint32_t)(FLAG_FIXED | FLAG_NO_ZEROES)) {
-			nbd_conn_close(c, "unknown client flags");
-			return false;
-		}
-		c->no_zeroes = f & FLAG_NO_ZEROES;
-		c->start += 4;
-		c->state = NBD_OPTIONS;
-		return true;
-	}
-	if (have < 16)
-		return false;
-	opt = nbd_get32(p + 8);
-	n = nbd_get32(p + 12);
-	if (nbd_get64(p) != IHAVEOPT) {
-		nbd_conn_close(c, "bad option magic");
+	if (c->text_len - c->text_sent > TEXT_MAX) {
+		c->full = true;
 		return false;
 	}
-	if (n > NBD_OPTION_MAX || ++c->options > NBD_OPTIONS_MAX * 2) {
-		nbd_conn_close(c, "option too long, or too many of them");
+	if (avail < NBD_OPT_HEAD)
+		return false;
+	o.code = get_be32(p + 8);
+	o.len = get_be32(p + 12);
+	o.data = p + NBD_OPT_HEAD;
+	if (get_be64(p) != NBD_OPT_MAGIC) {
+		nbd_conn_close(c, LOG_WARNING, "no option where one belongs");
 		return false;
 	}
-	if (have < 16 + (size_t)n) {
-		c->options--;
+	/* proto.md: without FIXED_NEWSTYLE the client understands no option replies */
+	if (!c->fixed && o.code != NBD_OPT_EXPORT_NAME) {
+		nbd_conn_close(c, LOG_WARNING, "option %u without fixed newstyle", o.code);
 		return false;
 	}
-	c->start += 16 + n;
-	return option(c, opt, p + 16, n);
+	if (o.len <= OPT_DATA_MAX && avail < NBD_OPT_HEAD + o.len)
+		return false;
+	if (++c->noptions > OPTIONS_MAX) {
+		nbd_conn_close(c, LOG_WARNING, "more than %d options", OPTIONS_MAX);
+		return false;
+	}
+	if (o.len > OPT_DATA_MAX)
+		return too_long(c, &o);
+	dispatch(c, &o);
+	if (c->state < NBD_ST_DRAIN)
+		c->in_pos += NBD_OPT_HEAD + o.len;
+	return c->state < NBD_ST_DRAIN;
 }

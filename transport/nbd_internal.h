@@ -1,29 +1,88 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What the files of the NBD server share. Reading happens in the connection's watcher, sending in
- * one flush per loop iteration (a prepare watcher over the dirty list).
+ * Between the files of the NBD server. Who does what:
+ *
+ *	nbd_server.c     lifecycle, watchers that serve all connections, memory for requests
+ *	nbd_listen.c     listening sockets and accepting
+ *	nbd_conn.c       one connection: reading, flow control, its end
+ *	nbd_handshake.c  from the greeting to NBD_OPT_GO
+ *	nbd_request.c    from the bytes of a request to submit()
+ *	nbd_reply.c      from nbd_req_done() to the socket
+ *
+ * A connection is on server->conns until nbd_conn_close(), which is the only place that ends one. The
+ * struct lives on while requests are with the owner or one of our functions holds it.
  */
 #ifndef TRANSPORT_NBD_INTERNAL_H
 #define TRANSPORT_NBD_INTERNAL_H
 
 #include "nbd.h"
 
-#define NBD_INBUF (64u << 10)
-#define NBD_STRING_MAX 4096u
-#define NBD_OPTION_MAX 8192u     /* of one option's data: a name, and a few info requests */
-#define NBD_OPTIONS_MAX 64       /* of one handshake */
-#define NBD_MAX_PAYLOAD (32u << 20)
-#define NBD_MAX_SKIP (64u << 20)
-#define NBD_UNSENT_MAX (8u << 20) /* bytes of replies; a client that reads no more is read no more */
+#define NBD_IN_BYTES 65536U       /* input buffer */
+#define NBD_SCRATCH_BYTES 65536U
+#define NBD_PAYLOAD_MAX (32U << 20)
+#define NBD_SKIP_MAX (64U << 20)  /* a longer payload that is refused is not worth reading */
+#define NBD_REQS_MAX 1024U        /* a connection's requests, taken in and not yet answered */
+#define NBD_OUT_MAX (4U << 20)    /* a connection's unsent bytes: above, nothing more is taken in */
 
-enum nbd_state {
-	NBD_FLAGS,    /* waits for the client's flags */
-	NBD_OPTIONS,
-	NBD_REQUESTS,
-	NBD_PAYLOAD,  /* of conn->cur */
-	NBD_SKIP,     /* conn->skip bytes that nobody wants, then the answer conn->cur */
-	NBD_DRAIN,    /* said goodbye: closes when all answers are out */
-	NBD_DEAD,     /* no socket any more, waits for its requests */
+enum slot_state { SLOT_FREE, SLOT_TAKING, SLOT_OWNER, SLOT_REPLY };
+
+/* A request with its reply's first bytes. */
+struct slot {
+	uint8_t head[32];
+	uint8_t head_len, state;  /* enum slot_state */
+	uint8_t err;              /* TAKING: what to answer after the payload, 0 = submit it */
+	uint32_t payload;         /* REPLY: bytes of req.data that follow the head */
+	uint32_t sent;            /* REPLY: bytes of head and payload that have left */
+	struct nbd_req req;       /* last: its priv has no fixed size */
+};
+
+/* An export that connections have open. */
+struct nbd_use {
+	struct list link;
+	void *handle;
+	int users;    /* connections */
+	int nwaiting; /* of them, parked: on server->waiting */
+};
+
+enum nbd_state { NBD_ST_FLAGS, NBD_ST_OPTIONS, NBD_ST_TRANSMIT, NBD_ST_DRAIN, NBD_ST_DEAD };
+
+struct nbd_conn {
+	struct list in_server, in_waiting, in_ready, in_dirty;
+	struct nbd_server *server;
+	ev_io rd, wr;
+	int fd;
+	uint8_t state;       /* enum nbd_state */
+	bool structured, no_zeroes, fixed;
+	bool parked;         /* counted in use->nwaiting */
+	bool full;           /* its replies have to leave before more is read */
+	bool big_writes;     /* the last write was large: read heads only, payloads go to their place */
+	uint16_t flags;      /* transmission flags it was told */
+	unsigned held;       /* our own functions that still use the struct */
+	unsigned nreqs;      /* slots */
+	struct nbd_use *use; /* from TRANSMIT on */
+	uint64_t size;
+	uint32_t max_block;
+
+	struct buf *in;      /* NULL while there is nothing in it */
+	uint32_t in_pos, in_len;
+	struct slot *take;   /* whose payload comes next; NULL with take_left: bytes to skip */
+	uint8_t *take_dst;   /* NULL: skip */
+	uint32_t take_left;
+
+	struct list out;     /* slots with a reply to send */
+	size_t out_bytes;    /* of them, unsent */
+	uint8_t *text;       /* handshake replies, sent before anything on out */
+	size_t text_len, text_cap, text_sent;
+
+	uint64_t id;
+	unsigned noptions;
+	ev_timer deadline;   /* of the handshake */
+	char peer[80];
+};
+
+struct slot_chunk {
+	struct slot_chunk *next;
+	_Alignas(64) uint8_t bytes[];
 };
 
 struct nbd_server {
@@ -32,93 +91,85 @@ struct nbd_server {
 	struct nbd_limits lim;
 	struct nbd_callbacks cb;
 	void *arg;
-	struct list listeners, conns, dirty, parked, free_reqs;
-	ev_prepare prepare;
-	int nconns;
-	bool quiet;              /* no accepting, no reading */
-	ev_tstamp refused_at;    /* last log line about the connection cap */
-};
 
-struct nbd_conn {
-	struct nbd_server *s;
-	struct list link, dirty, parked;
-	int fd;
-	enum nbd_state state;
-	ev_io io;
-	ev_timer deadline;
-	bool no_zeroes, structured, full;
-	int options;
-	void *export;
-	struct nbd_export info;  /* its strings are not kept */
-	unsigned in_flight;      /* requests that are with the owner */
-	struct nbd_req *cur;     /* being received */
-	uint32_t got;            /* bytes of its payload */
-	uint32_t skip;
-	int skip_err;            /* the answer after the skipped bytes */
-	struct list out;         /* nbd_reqs whose replies wait, oldest first */
-	size_t out_bytes;        /* of all of them, unsent */
-	size_t out_done;         /* bytes of the first that are sent */
-	uint8_t *hs_out;         /* handshake answers that wait */
-	size_t hs_len, hs_cap;
-	size_t start, end;
-	uint8_t in[NBD_INBUF];
+	struct list listeners, conns, uses;
+	struct list waiting; /* connections that admit() refused, longest first */
+	struct list ready;   /* connections to go on with in the next iteration */
+	struct list dirty;   /* connections with something new to send */
+	ev_prepare flush;    /* never started: fed when dirty gets its first */
+	ev_timer kick;       /* runs while ready is not empty */
+	ev_timer retry;      /* runs while accepting pauses */
+	int nconns, nout;    /* connections; requests with the owner */
+	uint64_t next_id;
+	uint64_t taking;     /* bytes of payloads admitted and still on their way in */
+	bool quiesced, resuming;
+
+	struct list free_slots;
+	struct slot_chunk *chunks;
+	size_t slot_size;
+
+	ev_tstamp log_since;
+	unsigned log_lines, log_lost;
+
+	uint8_t scratch[NBD_SCRATCH_BYTES];
 };
 
 /* nbd_server.c */
-struct nbd_req *nbd_req_new(struct nbd_conn *c);
-void nbd_req_free(struct nbd_server *s, struct nbd_req *r);
 void nbd_log(struct nbd_server *s, int level, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
+struct slot *nbd_slot_get(struct nbd_conn *c) __attribute__((warn_unused_result));
+void nbd_slot_put(struct nbd_conn *c, struct slot *slot);
+struct nbd_use *nbd_use_get(struct nbd_server *s, void *handle) __attribute__((warn_unused_result));
+void nbd_use_put(struct nbd_server *s, struct nbd_use *use);
+void nbd_ready(struct nbd_conn *c); /* go on with it in the next iteration */
+
+/* nbd_listen.c */
+void nbd_listen_watch(struct nbd_server *s, bool on);
+void nbd_listen_close_all(struct nbd_server *s);
+void nbd_accept_again(struct ev_loop *loop, ev_timer *t, int revents);
 
 /* nbd_conn.c */
-void nbd_conn_new(struct nbd_server *s, int fd);
-/* Closes the socket; the conn itself goes when its last request is back. why NULL: nothing to log. */
-void nbd_conn_close(struct nbd_conn *c, const char *why);
-void nbd_conn_watch(struct nbd_conn *c);
-void nbd_conn_process(struct nbd_conn *c);
-/* Sends what waits; frees a dead connection whose requests are all back. */
-void nbd_conn_settle(struct nbd_conn *c);
-void nbd_mark_dirty(struct nbd_conn *c);
+int nbd_conn_new(struct nbd_server *s, int fd) __attribute__((warn_unused_result));
+void nbd_conn_close(struct nbd_conn *c, int level, const char *fmt, ...)
+	__attribute__((format(printf, 3, 4)));
+void nbd_conn_hold(struct nbd_conn *c);
+void nbd_conn_release(struct nbd_conn *c); /* the last one frees what was closed */
+bool nbd_conn_parse(struct nbd_conn *c);   /* hold it; true: something was taken in */
+void nbd_conn_park(struct nbd_conn *c);    /* admit() said no: until nbd_server_resume() */
+void nbd_conn_unpark(struct nbd_conn *c);
+void nbd_conn_drain(struct nbd_conn *c);   /* answer what is in flight, then close */
+void nbd_conn_check(struct nbd_conn *c);   /* after a change: read on? finished? */
+int nbd_conn_reap(struct nbd_server *s);   /* closes those whose peer is gone unnoticed; how many */
 
-/* nbd_handshake.c: consume what is in conn->in; false: not enough bytes yet, or closed */
-bool nbd_handshake(struct nbd_conn *c);
-int nbd_greet(struct nbd_conn *c) __attribute__((warn_unused_result));
+static inline size_t nbd_conn_avail(const struct nbd_conn *c)
+{
+	return c->in_len - c->in_pos;
+}
+
+static inline const uint8_t *nbd_conn_bytes(const struct nbd_conn *c)
+{
+	return c->in->data + c->in_pos;
+}
+
+/* nbd_handshake.c: each takes one item from the input, false if it has to wait */
+void nbd_handshake_greet(struct nbd_conn *c);
+bool nbd_handshake_flags(struct nbd_conn *c);
+bool nbd_handshake_option(struct nbd_conn *c);
+
+/* nbd_request.c */
+bool nbd_request_next(struct nbd_conn *c);
+void nbd_request_taken(struct nbd_conn *c); /* c->take has its payload */
 
 /* nbd_reply.c */
-void nbd_reply_queue(struct nbd_conn *c, struct nbd_req *r, int err);
-void nbd_flush(struct nbd_conn *c);
+void nbd_reply(struct slot *slot, int err);
+void nbd_reply_text(struct nbd_conn *c, const void *bytes, size_t len);
+void nbd_reply_flush(struct nbd_conn *c);
+void nbd_reply_drop(struct nbd_conn *c);
+void nbd_reply_writable(struct ev_loop *loop, ev_io *w, int revents);
 
-static inline void nbd_put16(uint8_t *p, uint16_t v)
+static inline bool nbd_reply_pending(const struct nbd_conn *c)
 {
-	p[0] = v >> 8;
-	p[1] = v;
-}
-
-static inline void nbd_put32(uint8_t *p, uint32_t v)
-{
-	nbd_put16(p, v >> 16);
-	nbd_put16(p + 2, v);
-}
-
-static inline void nbd_put64(uint8_t *p, uint64_t v)
-{
-	nbd_put32(p, v >> 32);
-	nbd_put32(p + 4, v);
-}
-
-static inline uint16_t nbd_get16(const uint8_t *p)
-{
-	return p[0] << 8 | p[1];
-}
-
-static inline uint32_t nbd_get32(const uint8_t *p)
-{
-	return (uint32_t)nbd_get16(p) << 16 | nbd_get16(p + 2);
-}
-
-static inline uint64_t nbd_get64(const uint8_t *p)
-{
-	return (uint64_t)nbd_get32(p) << 32 | nbd_get32(p + 4);
+	return !list_empty(&c->out) || c->text_len > c->text_sent;
 }
 
 #endif

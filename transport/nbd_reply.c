@@ -1,201 +1,294 @@
 /* SPDX-License-Identifier: MIT */
-/* Answers: queued as they come, sent by one sendmsg() per connection and loop iteration. */
+/*
+ * Answers: built when a request comes back, sent all at once by nbd_reply_flush(). Handshake answers
+ * are plain text before them. A socket that is full has a watcher; until it can be written
+ * again nothing is tried.
+ */
 #include "nbd_internal.h"
+#include "nbd_proto.h"
 
+#include <assert.h>
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
+#include <syslog.h>
 
-#define SIMPLE_MAGIC 0x67446698U
-#define CHUNK_MAGIC 0x668e33efU
-#define HEADER_MAX 28 /* structured: 20, and 8 of offset */
-#define BATCH 128     /* replies in one sendmsg() */
+#define IOVS 1024          /* IOV_MAX */
+#define SENDS_AT_ONCE 4    /* then the others have their turn */
+#define REQS_LOW (NBD_REQS_MAX / 2)
+#define OUT_LOW (NBD_OUT_MAX / 2)
 
-enum { CHUNK_DONE = 1, TYPE_NONE = 0, TYPE_OFFSET_DATA = 1, TYPE_ERROR = 0x8001 };
+static bool below(const struct nbd_conn *c)
+{
+	return c->nreqs <= REQS_LOW && c->out_bytes <= OUT_LOW && c->text_len == c->text_sent;
+}
 
-/* The errors that proto.md knows; the rest is EIO. */
-static uint32_t wire_errno(int err)
+static uint32_t error_on_wire(int err)
 {
 	switch (err) {
 	case 0:
-		return 0;
-	case EPERM:
-		return 1;
-	case ENOMEM:
-		return 12;
-	case EINVAL:
-		return 22;
-	case ENOSPC:
-		return 28;
-	case EOVERFLOW:
-		return 75;
-	case ENOTSUP:
-		return 95;
-	case ESHUTDOWN:
-		return 108;
-	}
-	return 5;
-}
-
-static bool with_data(const struct nbd_req *r)
-{
-	return r->op == NBD_OP_READ && !r->err && r->len;
-}
-
-/* Writes the header of r's reply; returns its length. */
-static size_t header(const struct nbd_conn *c, const struct nbd_req *r, uint8_t *h)
-{
-	bool data = with_data(r);
-
-	/* A structured answer is a must for reads only, and fine for all (proto.md). */
-	if (!c->structured || r->op != NBD_OP_READ) {
-		nbd_put32(h, SIMPLE_MAGIC);
-		nbd_put32(h + 4, wire_errno(r->err));
-		nbd_put64(h + 8, r->cookie);
-		return 16;
-	}
-	nbd_put32(h, CHUNK_MAGIC);
-	nbd_put16(h + 4, CHUNK_DONE);
-	nbd_put16(h + 6, data ? TYPE_OFFSET_DATA : r->err ? TYPE_ERROR : TYPE_NONE);
-	nbd_put64(h + 8, r->cookie);
-	nbd_put32(h + 16, data ? 8 + r->len : r->err ? 6 : 0);
-	if (data) {
-		nbd_put64(h + 20, r->offset);
-		return 28;
-	}
-	if (r->err) {
-		nbd_put32(h + 20, wire_errno(r->err));
-		nbd_put16(h + 24, 0);
-		return 26;
-	}
-	return 20;
-}
-
-static size_t reply_size(const struct nbd_conn *c, const struct nbd_req *r)
-{
-	uint8_t h[HEADER_MAX];
-
-	return header(c, r, h) + (with_data(r) ? r->len : 0);
-}
-
-void nbd_reply_queue(struct nbd_conn *c, struct nbd_req *r, int err)
-{
-	r->err = err;
-	if (!with_data(r)) {
-		buf_put(r->buf);
-		r->buf = NULL;
-	}
-	list_add_tail(&r->link, &c->out);
-	c->out_bytes += reply_size(c, r);
-	nbd_mark_dirty(c);
-}
-
-/* The replies as an iovec, without the first c->out_done bytes. */
-static int gather(struct nbd_conn *c, struct iovec *iov, uint8_t (*h)[HEADER_MAX], size_t *total)
-{
-	struct list *pos;
-	size_t skip = c->out_done;
-	int n = 0, i = 0;
-
-	*total = 0;
-	list_for_each(pos, &c->out) {
-		struct nbd_req *r = list_entry(pos, struct nbd_req, link);
-		struct iovec part[2];
-		int parts = 1;
-
-		if (i == BATCH)
-			break;
-		part[0] = (struct iovec){ h[i], header(c, r, h[i]) };
-		i++;
-		if (with_data(r))
-			part[parts++] = (struct iovec){ r->data, r->len };
-		for (int k = 0; k < parts; k++) {
-			size_t cut = skip < part[k].iov_len ? skip : part[k].iov_len;
-
-			skip -= cut;
-			if (cut == part[k].iov_len)
-				continue;
-			iov[n].iov_base = (uint8_t *)part[k].iov_base + cut;
-			iov[n].iov_len = part[k].iov_len - cut;
-			*total += iov[n++].iov_len;
-		}
-	}
-	return n;
-}
-
-/* Forgets what has been sent. */
-static void sent(struct nbd_conn *c, size_t n)
-{
-	c->out_bytes -= n;
-	c->out_done += n;
-	while (!list_empty(&c->out)) {
-		struct nbd_req *r = list_entry(c->out.next, struct nbd_req, link);
-		size_t size = reply_size(c, r);
-
-		if (c->out_done < size)
-			break;
-		c->out_done -= size;
-		list_del(&r->link);
-		nbd_req_free(c->s, r);
+	case EPERM: /* 1 */
+	case EIO: /* 5 */
+	case ENOMEM: /* 12 */
+	case EINVAL: /* 22 */
+	case ENOSPC: /* 28 */
+	case EOVERFLOW: /* 75 */
+	case ENOTSUP: /* 95 */
+	case ESHUTDOWN: /* 108 */
+		return (uint32_t)err; /* proto.md took Linux's numbers */
+	default:
+		return EIO;
 	}
 }
 
-static ssize_t send_some(struct nbd_conn *c, struct iovec *iov, int n)
+static void simple_head(struct slot *slot, uint32_t err)
 {
-	struct msghdr m = { .msg_iov = iov, .msg_iovlen = n };
-	ssize_t k;
-
-	do {
-		k = sendmsg(c->fd, &m, MSG_NOSIGNAL | MSG_DONTWAIT);
-	} while (k < 0 && errno == EINTR);
-	return k;
+	put_be32(slot->head, NBD_SIMPLE_REPLY_MAGIC);
+	put_be32(slot->head + 4, err);
+	memcpy(slot->head + 8, &slot->req.cookie, 8);
+	slot->head_len = NBD_SIMPLE_HEAD;
 }
 
-/* The handshake's answers come before any reply. False: not all sent. */
-static bool flush_handshake(struct nbd_conn *c)
+static void chunk_head(struct slot *slot, uint16_t type, uint32_t len)
 {
-	struct iovec iov = { c->hs_out, c->hs_len };
-	ssize_t k;
+	put_be32(slot->head, NBD_STRUCTURED_REPLY_MAGIC);
+	put_be16(slot->head + 4, NBD_REPLY_FLAG_DONE);
+	put_be16(slot->head + 6, type);
+	memcpy(slot->head + 8, &slot->req.cookie, 8);
+	put_be32(slot->head + 16, len);
+	slot->head_len = NBD_CHUNK_HEAD;
+}
 
-	if (!c->hs_len)
-		return true;
-	k = send_some(c, &iov, 1);
-	if (k < 0) {
-		if (errno != EAGAIN)
-			nbd_conn_close(c, NULL);
-		return false;
+/* proto.md, "Structured reply message": a READ must have one, other commands need not. */
+static void read_head(struct slot *slot, uint32_t err)
+{
+	const struct nbd_req *req = &slot->req;
+
+	if (err) {
+		chunk_head(slot, NBD_REPLY_TYPE_ERROR, 6);
+		put_be32(slot->head + 20, err);
+		put_be16(slot->head + 24, 0); /* no message */
+		slot->head_len += 6;
+	} else if (!req->len) {
+		chunk_head(slot, NBD_REPLY_TYPE_NONE, 0); /* a data chunk can't be empty */
+	} else {
+		chunk_head(slot, NBD_REPLY_TYPE_OFFSET_DATA, 8 + req->len);
+		put_be64(slot->head + 20, req->offset);
+		slot->head_len += 8;
 	}
-	memmove(c->hs_out, c->hs_out + k, c->hs_len - k);
-	c->hs_len -= k;
-	return c->hs_len == 0;
 }
 
-void nbd_flush(struct nbd_conn *c)
+static void mark_dirty(struct nbd_conn *c)
 {
-	struct iovec iov[2 * BATCH];
-	uint8_t h[BATCH][HEADER_MAX];
-	size_t total;
+	struct nbd_server *s = c->server;
 
-	c->full = !flush_handshake(c);
-	while (c->state != NBD_DEAD && !c->full && !list_empty(&c->out)) {
-		int n = gather(c, iov, h, &total);
-		ssize_t k = send_some(c, iov, n);
+	if (list_linked(&c->in_dirty) || ev_is_active(&c->wr))
+		return;
+	if (list_empty(&s->dirty))
+		ev_feed_event(s->loop, &s->flush, EV_PREPARE);
+	list_add_tail(&c->in_dirty, &s->dirty);
+}
 
-		if (k < 0 && errno != EAGAIN) {
-			nbd_conn_close(c, NULL);
+void nbd_reply(struct slot *slot, int err)
+{
+	struct nbd_conn *c = slot->req.conn;
+	uint32_t code = error_on_wire(err);
+	bool is_read = slot->req.op == NBD_OP_READ;
+
+	slot->state = SLOT_REPLY;
+	slot->sent = 0;
+	slot->payload = is_read && !code ? slot->req.len : 0;
+	if (c->structured && is_read)
+		read_head(slot, code);
+	else
+		simple_head(slot, code);
+	if (!slot->payload) {
+		buf_put(slot->req.buf);
+		slot->req.buf = NULL;
+	}
+	c->out_bytes += slot->head_len + slot->payload;
+	list_add_tail(&slot->req.link, &c->out);
+	mark_dirty(c);
+}
+
+void nbd_req_done(struct nbd_req *req, int err)
+{
+	struct slot *slot = list_entry(req, struct slot, req);
+	struct nbd_conn *c = req->conn;
+
+	assert(slot->state == SLOT_OWNER);
+	c->server->nout--;
+	if (c->state != NBD_ST_DEAD) {
+		nbd_reply(slot, err);
+		return;
+	}
+	nbd_conn_hold(c);
+	nbd_slot_put(c, slot);
+	nbd_conn_release(c);
+}
+
+void nbd_reply_text(struct nbd_conn *c, const void *bytes, size_t len)
+{
+	if (c->state == NBD_ST_DEAD)
+		return;
+	if (c->text_cap - c->text_len < len) {
+		size_t cap = (c->text_len + len) * 2;
+		uint8_t *text = realloc(c->text, cap);
+
+		if (!text) {
+			nbd_conn_close(c, LOG_ERR, "out of memory");
 			return;
 		}
-		if (k > 0)
-			sent(c, k);
-		c->full = k < (ssize_t)total;
+		c->text = text;
+		c->text_cap = cap;
 	}
-	if (c->state == NBD_DEAD)
-		return;
-	if (c->state == NBD_DRAIN && !c->in_flight && list_empty(&c->out) && !c->hs_len)
-		nbd_conn_close(c, NULL);
-	else if (c->start < c->end)
-		nbd_conn_process(c); /* it may have waited for replies to be sent */
+	memcpy(c->text + c->text_len, bytes, len);
+	c->text_len += len;
+	mark_dirty(c);
+}
+
+static void drop_text(struct nbd_conn *c)
+{
+	free(c->text);
+	c->text = NULL;
+	c->text_len = c->text_cap = c->text_sent = 0;
+}
+
+void nbd_reply_drop(struct nbd_conn *c)
+{
+	while (!list_empty(&c->out))
+		nbd_slot_put(c, list_entry(c->out.next, struct slot, req.link));
+	c->out_bytes = 0;
+	drop_text(c);
+}
+
+struct gather {
+	struct iovec iov[IOVS];
+	int n;
+	size_t bytes, scratch;
+};
+
+/* Heads that follow each other are put side by side: one iovec for a batch of short answers. */
+static void add_head(struct nbd_server *s, struct gather *g, const uint8_t *head, size_t len)
+{
+	uint8_t *to = s->scratch + g->scratch;
+	struct iovec *last = g->n ? &g->iov[g->n - 1] : NULL;
+
+	memcpy(to, head, len);
+	g->scratch += len;
+	g->bytes += len;
+	if (last && (uint8_t *)last->iov_base + last->iov_len == to)
+		last->iov_len += len;
 	else
-		nbd_conn_watch(c);
+		g->iov[g->n++] = (struct iovec){ to, len };
+}
+
+static void gather(struct nbd_conn *c, struct gather *g)
+{
+	struct list *pos;
+
+	g->n = 0;
+	g->bytes = g->scratch = 0;
+	if (c->text_len > c->text_sent) {
+		g->bytes = c->text_len - c->text_sent;
+		g->iov[g->n++] = (struct iovec){ c->text + c->text_sent, g->bytes };
+	}
+	list_for_each(pos, &c->out) {
+		struct slot *slot = list_entry(pos, struct slot, req.link);
+		uint32_t skip = slot->sent;
+
+		if (g->n + 2 > IOVS || g->scratch + sizeof(slot->head) > NBD_SCRATCH_BYTES)
+			break;
+		if (skip < slot->head_len) {
+			add_head(c->server, g, slot->head + skip, slot->head_len - skip);
+			skip = 0;
+		} else {
+			skip -= slot->head_len;
+		}
+		if (slot->payload > skip) {
+			g->iov[g->n++] = (struct iovec){ slot->req.data + skip,
+							 slot->payload - skip };
+			g->bytes += slot->payload - skip;
+		}
+	}
+}
+
+static void consume(struct nbd_conn *c, size_t n)
+{
+	size_t text = c->text_len - c->text_sent;
+
+	if (text) {
+		text = n < text ? n : text;
+		c->text_sent += text;
+		n -= text;
+		if (c->text_sent == c->text_len)
+			drop_text(c);
+	}
+	c->out_bytes -= n;
+	while (n) {
+		struct slot *slot = list_entry(c->out.next, struct slot, req.link);
+		size_t left = (size_t)slot->head_len + slot->payload - slot->sent;
+
+		if (n < left) {
+			slot->sent += (uint32_t)n;
+			return;
+		}
+		n -= left;
+		nbd_slot_put(c, slot);
+	}
+}
+
+/* 0: all has left; -EAGAIN: the rest has to wait for the socket; another -errno: the connection is over. */
+static int send_all(struct nbd_conn *c)
+{
+	struct gather g;
+
+	for (int i = 0; i < SENDS_AT_ONCE && nbd_reply_pending(c); i++) {
+		struct msghdr msg = { .msg_iov = g.iov };
+		ssize_t n;
+
+		gather(c, &g);
+		msg.msg_iovlen = (size_t)g.n;
+		do
+			n = sendmsg(c->fd, &msg, MSG_NOSIGNAL | MSG_DONTWAIT);
+		while (n < 0 && errno == EINTR);
+		if (n < 0)
+			return -errno;
+		consume(c, (size_t)n);
+		if ((size_t)n < g.bytes)
+			return -EAGAIN;
+	}
+	return nbd_reply_pending(c) ? -EAGAIN : 0;
+}
+
+void nbd_reply_flush(struct nbd_conn *c)
+{
+	struct ev_loop *loop = c->server->loop;
+	int ret;
+
+	nbd_conn_hold(c);
+	ret = send_all(c);
+	if (ret && ret != -EAGAIN && ret != -ENOBUFS) {
+		nbd_conn_close(c, LOG_INFO, "sending: %s", strerror(-ret));
+	} else {
+		if (ret)
+			ev_io_start(loop, &c->wr);
+		else
+			ev_io_stop(loop, &c->wr);
+		if (c->full && below(c)) {
+			c->full = false;
+			nbd_ready(c);
+		}
+		nbd_conn_check(c);
+	}
+	nbd_conn_release(c);
+}
+
+void nbd_reply_writable(struct ev_loop *loop, ev_io *w, int revents)
+{
+	(void)loop;
+	(void)revents;
+	nbd_reply_flush(w->data);
 }

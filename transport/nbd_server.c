@@ -1,80 +1,214 @@
 /* SPDX-License-Identifier: MIT */
-/* Listeners, the cap on connections, requests from a free list, and the flush of each loop iteration. */
+/*
+ * The server as a whole: its life, the watchers that work for all connections, the memory of
+ * requests, the log.
+ *
+ * Replies are sent from a watcher of the lowest priority that is fed by the first reply of an
+ * iteration: every other callback has run by then, and a reply that comes from a prepare watcher
+ * still leaves before the loop sleeps.
+ */
 #include "nbd_internal.h"
 
 #include <assert.h>
 #include <errno.h>
-#include <netdb.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/un.h>
 #include <syslog.h>
-#include <unistd.h>
 
-#define ACCEPT_PAUSE 0.1 /* seconds, when there are no descriptors left */
-#define BACKLOG 64
-#define SOCKBUF (1 << 20)
-
-struct listener {
-	struct nbd_server *s;
-	struct list link;
-	char *addr;
-	int fd;
-	ev_io io;
-	ev_timer again;
-	ino_t ino; /* of the unix socket's file, so that only our own is removed */
-};
+#define LOG_LINES 50U /* a second; a client must not be able to fill the log */
+#define CHUNK_SLOTS 64U
 
 void nbd_log(struct nbd_server *s, int level, const char *fmt, ...)
 {
-	char text[256];
+	ev_tstamp now = ev_now(s->loop);
+	char text[512];
 	va_list ap;
 
+	if (now - s->log_since >= 1. || now < s->log_since) {
+		s->log_since = now;
+		s->log_lines = 0;
+	}
+	if (s->log_lines >= LOG_LINES) {
+		s->log_lost++;
+		return;
+	}
+	s->log_lines++;
+	if (s->log_lost) {
+		snprintf(text, sizeof(text), "%u lines like the last ones left out", s->log_lost);
+		s->log_lost = 0;
+		s->cb.log(s->arg, LOG_NOTICE, text);
+	}
 	va_start(ap, fmt);
 	vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
-	if (s->cb.log)
-		s->cb.log(s->arg, level, text);
+	s->cb.log(s->arg, level, text);
 }
 
-struct nbd_req *nbd_req_new(struct nbd_conn *c)
+static int more_slots(struct nbd_server *s)
 {
-	struct list *l = list_pop(&c->s->free_reqs);
-	size_t size = sizeof(struct nbd_req) + c->s->lim.req_priv;
-	struct nbd_req *r = l ? list_entry(l, struct nbd_req, link) :
-				aligned_alloc(16, (size + 15) & ~(size_t)15);
+	size_t size = sizeof(struct slot_chunk) + CHUNK_SLOTS * s->slot_size;
+	struct slot_chunk *chunk = aligned_alloc(64, size);
 
-	if (!r)
+	if (!chunk)
+		return -1;
+	chunk->next = s->chunks;
+	s->chunks = chunk;
+	for (unsigned i = 0; i < CHUNK_SLOTS; i++) {
+		struct slot *slot = (void *)(chunk->bytes + i * s->slot_size);
+
+		slot->state = SLOT_FREE;
+		list_init(&slot->req.link);
+		list_add_tail(&slot->req.link, &s->free_slots);
+	}
+	return 0;
+}
+
+struct slot *nbd_slot_get(struct nbd_conn *c)
+{
+	struct nbd_server *s = c->server;
+	struct slot *slot;
+
+	if (list_empty(&s->free_slots) && more_slots(s))
 		return NULL;
-	memset(r, 0, size);
-	list_init(&r->link);
-	r->conn = c;
-	return r;
+	slot = list_entry(list_pop(&s->free_slots), struct slot, req.link);
+	assert(slot->state == SLOT_FREE);
+	slot->state = SLOT_TAKING;
+	slot->err = 0;
+	slot->req.conn = c;
+	slot->req.buf = NULL;
+	slot->req.data = NULL;
+	c->nreqs++;
+	return slot;
 }
 
-void nbd_req_free(struct nbd_server *s, struct nbd_req *r)
+void nbd_slot_put(struct nbd_conn *c, struct slot *slot)
 {
-	buf_put(r->buf);
-	r->buf = NULL;
-	list_del(&r->link);
-	list_add_head(&r->link, &s->free_reqs);
+	assert(slot->state != SLOT_FREE && c->nreqs > 0);
+	slot->state = SLOT_FREE;
+	buf_put(slot->req.buf);
+	slot->req.buf = NULL;
+	list_del(&slot->req.link);
+	list_add_head(&slot->req.link, &c->server->free_slots);
+	c->nreqs--;
 }
 
-static void on_prepare(struct ev_loop *loop, ev_prepare *w, int revents)
+struct nbd_use *nbd_use_get(struct nbd_server *s, void *handle)
+{
+	struct nbd_use *use;
+	struct list *pos;
+
+	list_for_each(pos, &s->uses) {
+		use = list_entry(pos, struct nbd_use, link);
+		if (use->handle == handle)
+			goto found;
+	}
+	use = calloc(1, sizeof(*use));
+	if (!use)
+		return NULL;
+	use->handle = handle;
+	list_add_tail(&use->link, &s->uses);
+found:
+	use->users++;
+	s->cb.users(s->arg, handle, 1);
+	return use;
+}
+
+void nbd_use_put(struct nbd_server *s, struct nbd_use *use)
+{
+	void *handle = use->handle;
+
+	if (--use->users == 0) {
+		assert(use->nwaiting == 0);
+		list_del(&use->link);
+		free(use);
+	}
+	s->cb.users(s->arg, handle, -1);
+}
+
+static void on_flush(struct ev_loop *loop, ev_prepare *w, int revents)
 {
 	struct nbd_server *s = w->data;
-	struct list *l;
+	struct list *pos;
 
 	(void)loop;
 	(void)revents;
-	while ((l = list_pop(&s->dirty)))
-		nbd_conn_settle(list_entry(l, struct nbd_conn, dirty));
+	while ((pos = list_pop(&s->dirty)))
+		nbd_reply_flush(list_entry(pos, struct nbd_conn, in_dirty));
+}
+
+void nbd_ready(struct nbd_conn *c)
+{
+	struct nbd_server *s = c->server;
+
+	if (!list_linked(&c->in_ready))
+		list_add_tail(&c->in_ready, &s->ready);
+	/* Not now: a request made in the prepare phase would miss the prepare watchers before ours. */
+	if (!ev_is_active(&s->kick)) {
+		ev_timer_set(&s->kick, 0., 0.);
+		ev_timer_start(s->loop, &s->kick);
+	}
+}
+
+static void move_all(struct list *from, struct list *to)
+{
+	struct list *pos;
+
+	while ((pos = list_pop(from)))
+		list_add_tail(pos, to);
+}
+
+static void on_kick(struct ev_loop *loop, ev_timer *t, int revents)
+{
+	struct nbd_server *s = t->data;
+	struct list todo, *pos;
+
+	(void)loop;
+	(void)revents;
+	list_init(&todo);
+	move_all(&s->ready, &todo);
+	while ((pos = list_pop(&todo))) {
+		struct nbd_conn *c = list_entry(pos, struct nbd_conn, in_ready);
+
+		nbd_conn_hold(c);
+		nbd_conn_parse(c);
+		nbd_conn_check(c);
+		nbd_conn_release(c);
+	}
+}
+
+void nbd_server_resume(struct nbd_server *s)
+{
+	struct list todo, served, *pos;
+
+	if (s->resuming || s->quiesced)
+		return;
+	s->resuming = true;
+	list_init(&todo);
+	list_init(&served);
+	/* All are taken off the list first: an export's next one waits as soon as one was refused. */
+	while (!list_empty(&s->waiting)) {
+		struct nbd_conn *c = list_entry(s->waiting.next, struct nbd_conn, in_waiting);
+
+		nbd_conn_unpark(c);
+		list_add_tail(&c->in_waiting, &todo);
+	}
+	while ((pos = list_pop(&todo))) {
+		struct nbd_conn *c = list_entry(pos, struct nbd_conn, in_waiting);
+
+		nbd_conn_hold(c);
+		if (nbd_conn_parse(c) && c->parked) {
+			/* It had its turn: the others need not wait behind it. */
+			nbd_conn_unpark(c);
+			list_add_tail(&c->in_waiting, &served);
+		}
+		nbd_conn_check(c);
+		nbd_conn_release(c);
+	}
+	while ((pos = list_pop(&served)))
+		nbd_conn_park(list_entry(pos, struct nbd_conn, in_waiting));
+	s->resuming = false;
 }
 
 struct nbd_server *nbd_server_new(struct ev_loop *loop, struct buf_pool *pool,
@@ -90,241 +224,33 @@ struct nbd_server *nbd_server_new(struct ev_loop *loop, struct buf_pool *pool,
 	s->lim = *lim;
 	s->cb = *cb;
 	s->arg = arg;
+	s->slot_size = (sizeof(struct slot) + lim->req_priv + 63) & ~(size_t)63;
 	list_init(&s->listeners);
 	list_init(&s->conns);
+	list_init(&s->uses);
+	list_init(&s->waiting);
+	list_init(&s->ready);
 	list_init(&s->dirty);
-	list_init(&s->parked);
-	list_init(&s->free_reqs);
-	ev_prepare_init(&s->prepare, on_prepare);
-	ev_set_priority(&s->prepare, EV_MINPRI + 1);
-	s->prepare.data = s;
-	ev_prepare_start(loop, &s->prepare);
-	ev_unref(loop);
+	list_init(&s->free_slots);
+	ev_prepare_init(&s->flush, on_flush);
+	ev_set_priority(&s->flush, EV_MINPRI);
+	s->flush.data = s;
+	ev_timer_init(&s->kick, on_kick, 0., 0.);
+	s->kick.data = s;
+	ev_timer_init(&s->retry, nbd_accept_again, 0., 0.);
+	s->retry.data = s;
 	return s;
 }
 
 void nbd_server_add_fd(struct nbd_server *s, int fd)
 {
-	int size = SOCKBUF, on = 1;
+	int ret = nbd_conn_new(s, fd);
 
-	if (s->quiet || s->nconns >= s->lim.max_connections) {
-		if (ev_now(s->loop) - s->refused_at >= 1.) {
-			s->refused_at = ev_now(s->loop);
-			nbd_log(s, LOG_WARNING, "connection refused: there are %d already, as many as "
-				"max_connections allows", s->nconns);
-		}
-		close(fd);
-		return;
-	}
-	setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof(size));
-	setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof(size));
-	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)); /* fails on a unix socket */
-	nbd_conn_new(s, fd);
-}
-
-static void accept_again(struct ev_loop *loop, ev_timer *t, int revents)
-{
-	struct listener *l = t->data;
-
-	(void)revents;
-	ev_io_start(loop, &l->io);
-}
-
-static void on_accept(struct ev_loop *loop, ev_io *w, int revents)
-{
-	struct listener *l = w->data;
-	int fd;
-
-	(void)revents;
-	while ((fd = accept4(l->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK)) >= 0)
-		nbd_server_add_fd(l->s, fd);
-	if (errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS) {
-		nbd_log(l->s, LOG_ERR, "accept: %s", strerror(errno));
-		ev_io_stop(loop, w);
-		ev_timer_set(&l->again, ACCEPT_PAUSE, 0.);
-		ev_timer_start(loop, &l->again);
-	}
-}
-
-/* Is the file a socket that nobody listens on? 0: it is gone now; else -errno. */
-static int remove_stale(const struct sockaddr_un *sun, char *why, size_t cap)
-{
-	struct stat st;
-	int fd, ret;
-
-	if (lstat(sun->sun_path, &st) < 0)
-		return 0;
-	if (!S_ISSOCK(st.st_mode)) {
-		snprintf(why, cap, "%s exists and is not a socket", sun->sun_path);
-		return -EEXIST;
-	}
-	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	if (fd < 0)
-		return -errno;
-	ret = connect(fd, (const struct sockaddr *)sun, sizeof(*sun)) < 0 ? -errno : 0;
-	close(fd);
-	if (ret == -ECONNREFUSED)
-		return unlink(sun->sun_path) < 0 ? -errno : 0;
-	snprintf(why, cap, ret ? "%s: can't tell whether it is in use: %s" :
-				 "%s: another process listens there", sun->sun_path, strerror(-ret));
-	return -EADDRINUSE;
-}
-
-static int open_unix(struct listener *l, const char *path, unsigned mode, char *why, size_t cap)
-{
-	struct sockaddr_un sun = { .sun_family = AF_UNIX };
-	struct stat st;
-	mode_t old;
-	int ret;
-
-	if (strlen(path) >= sizeof(sun.sun_path)) {
-		snprintf(why, cap, "%s: too long for a unix socket", path);
-		return -ENAMETOOLONG;
-	}
-	strcpy(sun.sun_path, path);
-	ret = remove_stale(&sun, why, cap);
-	if (ret)
-		return ret;
-	l->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (l->fd < 0)
-		return -errno;
-	old = umask(0777 & ~mode);
-	ret = bind(l->fd, (struct sockaddr *)&sun, sizeof(sun)) < 0 ? -errno : 0;
-	umask(old);
-	if (ret)
-		return ret;
-	if (stat(path, &st) == 0)
-		l->ino = st.st_ino;
-	return 0;
-}
-
-static int open_tcp(struct listener *l, const char *addr)
-{
-	struct addrinfo hints = { .ai_socktype = SOCK_STREAM,
-				  .ai_flags = AI_NUMERICHOST | AI_NUMERICSERV | AI_PASSIVE }, *ai;
-	const char *colon = strrchr(addr, ':');
-	char host[64];
-	size_t n = colon ? (size_t)(colon - addr) : 0;
-	int on = 1, ret = 0;
-
-	if (n && addr[0] == '[' && addr[n - 1] == ']') {
-		addr++;
-		n -= 2;
-	}
-	if (!n || n >= sizeof(host))
-		return -EINVAL;
-	memcpy(host, addr, n);
-	host[n] = 0;
-	if (getaddrinfo(host, colon + 1, &hints, &ai))
-		return -EINVAL;
-	l->fd = socket(ai->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (l->fd < 0 || setsockopt(l->fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) < 0 ||
-	    bind(l->fd, ai->ai_addr, ai->ai_addrlen) < 0)
-		ret = -errno;
-	freeaddrinfo(ai);
-	return ret;
-}
-
-static bool is_unix(const char *addr)
-{
-	return !strncmp(addr, "unix:", 5);
-}
-
-static void listener_free(struct listener *l)
-{
-	struct stat st;
-
-	ev_io_stop(l->s->loop, &l->io);
-	ev_timer_stop(l->s->loop, &l->again);
-	list_del(&l->link);
-	if (l->fd >= 0)
-		close(l->fd);
-	if (l->ino && stat(l->addr + 5, &st) == 0 && st.st_ino == l->ino)
-		unlink(l->addr + 5);
-	free(l->addr);
-	free(l);
-}
-
-int nbd_server_listen(struct nbd_server *s, const char *addr, unsigned mode, char *why, size_t cap)
-{
-	struct listener *l = calloc(1, sizeof(*l));
-	int ret = -EINVAL;
-
-	why[0] = 0;
-	if (!l || !(l->addr = strdup(addr))) {
-		free(l);
-		snprintf(why, cap, "out of memory");
-		return -ENOMEM;
-	}
-	l->s = s;
-	l->fd = -1;
-	list_init(&l->link);
-	ev_init(&l->io, on_accept);
-	ev_timer_init(&l->again, accept_again, 0., 0.);
-	if (is_unix(addr))
-		ret = open_unix(l, addr + 5, mode, why, cap);
-	else if (!strncmp(addr, "tcp:", 4))
-		ret = open_tcp(l, addr + 4);
-	if (!ret && listen(l->fd, BACKLOG) < 0)
-		ret = -errno;
-	if (ret) {
-		if (!why[0])
-			snprintf(why, cap, "%s: %s", addr, strerror(-ret));
-		listener_free(l);
-		return ret;
-	}
-	ev_io_set(&l->io, l->fd, EV_READ);
-	l->io.data = l->again.data = l;
-	list_add_tail(&l->link, &s->listeners);
-	ev_io_start(s->loop, &l->io);
-	return 0;
-}
-
-void nbd_server_unlisten(struct nbd_server *s, const char *addr)
-{
-	struct list *pos;
-
-	list_for_each(pos, &s->listeners) {
-		struct listener *l = list_entry(pos, struct listener, link);
-
-		if (strcmp(l->addr, addr))
-			continue;
-		listener_free(l);
-		return;
-	}
-}
-
-void nbd_server_resume(struct nbd_server *s)
-{
-	struct list waiting, *l;
-
-	/* Those that are told to wait again join a new list, behind the ones not asked yet. */
-	list_init(&waiting);
-	while ((l = list_pop(&s->parked)))
-		list_add_tail(l, &waiting);
-	while ((l = list_pop(&waiting))) {
-		struct nbd_conn *c = list_entry(l, struct nbd_conn, parked);
-
-		nbd_conn_process(c);
-		if (list_linked(&c->parked))
-			break;
-	}
-	while (!list_empty(&waiting)) {
-		l = list_pop(&waiting);
-		list_add_tail(l, &s->parked);
-	}
-}
-
-void nbd_server_close_export(struct nbd_server *s, void *handle)
-{
-	struct list *pos, *tmp;
-
-	list_for_each_safe(pos, tmp, &s->conns) {
-		struct nbd_conn *c = list_entry(pos, struct nbd_conn, link);
-
-		if (c->state != NBD_DEAD && c->export == handle)
-			nbd_conn_close(c, "the export is gone");
-	}
+	if (ret == -EUSERS)
+		nbd_log(s, LOG_WARNING, "connection refused: %d are open, and no more are allowed",
+			s->nconns);
+	else if (ret)
+		nbd_log(s, LOG_WARNING, "connection refused: %s", strerror(-ret));
 }
 
 int nbd_server_connections(const struct nbd_server *s)
@@ -332,41 +258,52 @@ int nbd_server_connections(const struct nbd_server *s)
 	return s->nconns;
 }
 
+void nbd_server_close_export(struct nbd_server *s, void *handle)
+{
+	struct list *pos, *tmp;
+
+	list_for_each_safe(pos, tmp, &s->conns) {
+		struct nbd_conn *c = list_entry(pos, struct nbd_conn, in_server);
+
+		if (c->use && c->use->handle == handle)
+			nbd_conn_close(c, LOG_INFO, "its export is gone");
+	}
+}
+
 void nbd_server_quiesce(struct nbd_server *s)
 {
-	struct list *pos;
+	struct list *pos, *tmp;
 
-	s->quiet = true;
-	while (!list_empty(&s->listeners))
-		listener_free(list_entry(s->listeners.next, struct listener, link));
-	list_for_each(pos, &s->conns) {
-		struct nbd_conn *c = list_entry(pos, struct nbd_conn, link);
-
-		if (c->state != NBD_DEAD)
-			nbd_conn_watch(c);
-	}
+	s->quiesced = true;
+	nbd_listen_watch(s, false);
+	ev_timer_stop(s->loop, &s->retry);
+	list_for_each_safe(pos, tmp, &s->conns)
+		nbd_conn_check(list_entry(pos, struct nbd_conn, in_server));
 }
 
 void nbd_server_stop(struct nbd_server *s)
 {
-	struct list *pos, *tmp;
-
-	nbd_server_quiesce(s);
-	list_for_each_safe(pos, tmp, &s->conns)
-		nbd_conn_close(list_entry(pos, struct nbd_conn, link), NULL);
+	s->quiesced = true;
+	ev_timer_stop(s->loop, &s->retry);
+	nbd_listen_close_all(s);
+	/* The loop may have been left between the last answer and its way out. */
+	on_flush(s->loop, &s->flush, 0);
+	ev_clear_pending(s->loop, &s->flush);
+	while (!list_empty(&s->conns))
+		nbd_conn_close(list_entry(s->conns.next, struct nbd_conn, in_server), LOG_DEBUG,
+			       "the server stops");
+	ev_timer_stop(s->loop, &s->kick);
 }
 
 void nbd_server_free(struct nbd_server *s)
 {
-	struct list *l;
+	struct slot_chunk *chunk;
 
-	if (!list_empty(&s->conns) || !list_empty(&s->listeners))
-		nbd_server_stop(s);
-	on_prepare(s->loop, &s->prepare, 0);
-	assert(list_empty(&s->conns));
-	ev_ref(s->loop);
-	ev_prepare_stop(s->loop, &s->prepare);
-	while ((l = list_pop(&s->free_reqs)))
-		free(list_entry(l, struct nbd_req, link));
+	nbd_server_stop(s);
+	assert(s->nout == 0 && list_empty(&s->uses));
+	while ((chunk = s->chunks)) {
+		s->chunks = chunk->next;
+		free(chunk);
+	}
 	free(s);
 }

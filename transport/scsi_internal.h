@@ -42,7 +42,8 @@ static inline void put_be64(uint8_t *p, uint64_t v)
 }
 
 /*
- * A fixed ASCII field as text: padding (blanks, NULs) at both ends cut off, unprintable bytes as '?'.
+ * A fixed ASCII field as text: padding (blanks, NULs) at both ends cut off, unprintable bytes
+ * as '?'.
  * out has room for n + 1 bytes. Returns the length.
  */
 size_t scsi_trim(const uint8_t *p, size_t n, char *out);

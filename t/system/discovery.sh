@@ -51,7 +51,7 @@ net_up 2
 
 # nobody there yet
 mpiod_up
-until_true "an event tells that nobody is there" event '\(login\|discovery\)-failed'
+until_true "an event tells that nobody is there" event 'login-failed|discovery-failed'
 istgt_up
 mpiod_wait 1
 ctl rescan

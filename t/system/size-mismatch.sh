@@ -13,7 +13,7 @@ controller a 1 disk 64M
 controller b 2 small 32M
 conf 'probation = off'
 mpiod_up
-until_true "one of the two sizes is refused" event path-refused "size"
+until_true "one of the two sizes is refused" event path-refused "another size"
 mpiod_wait 1
 mpiod_down
 
@@ -26,7 +26,7 @@ load_progress
 stop tgtd-b KILL || true
 mpiod_wait 1
 controller b 2 small 32M
-until_true "the other size is refused" event path-refused "size"
+until_true "the other size is refused" event path-refused "another size"
 load_progress 200
 assert_eq "$(nbdinfo --size "$(uri "$(lun_name)")")" 67108864 "size of the export"
 stop tgtd-b KILL || true

@@ -24,9 +24,10 @@ struct probe {
 	struct iscsi_loop *loop;
 	struct iscsi_session *s;
 	struct iscsi_params p;
-	int cycles, depth, lun, kill_after;
+	int cycles, depth, lun, kill_ms;
+	ev_timer killer;
 	long reads, writes, left, done, in_flight;
-	bool logout, was_up, over, hold;
+	bool logout, was_up, hold;
 	int exit_code, lost_calls;
 	enum step step;
 	uint16_t luns[64];
@@ -45,7 +46,7 @@ static void next_step(struct probe *t);
 static void finish(struct probe *t, int code)
 {
 	t->exit_code = code;
-	t->over = true;
+	ev_timer_stop(t->ev, &t->killer);
 	if (t->logout && code == 0)
 		iscsi_session_logout(t->s);
 	else
@@ -99,12 +100,28 @@ static void submit_io(struct probe *t, struct iscsi_cmd *cmd)
 		t->in_flight++;
 }
 
+/* What a path that is given up does; the buffers go with it. */
+static void on_kill(struct ev_loop *ev, ev_timer *w, int revents)
+{
+	struct probe *t = w->data;
+
+	printf("killed with %ld in flight\n", t->in_flight);
+	finish(t, 0);
+	free(t->data);
+	t->data = NULL;
+}
+
 static void start_load(struct probe *t)
 {
 	t->left = t->reads + t->writes;
 	clock_gettime(CLOCK_MONOTONIC, &t->began);
 	for (int i = 0; i < t->depth && t->left > 0; i++)
 		submit_io(t, &t->io[i]);
+	if (t->kill_ms) {
+		ev_timer_init(&t->killer, on_kill, t->kill_ms / 1000.0, 0);
+		t->killer.data = t;
+		ev_timer_start(t->ev, &t->killer);
+	}
 	if (t->left == 0 && t->in_flight == 0)
 		finish(t, 0);
 }
@@ -145,11 +162,6 @@ static void io_done(struct probe *t, struct iscsi_cmd *cmd)
 			finish(t, 4);
 			return;
 		}
-	}
-	if (t->kill_after && t->done >= t->kill_after) {
-		printf("killed with %ld in flight\n", t->in_flight);
-		finish(t, 0);
-		return;
 	}
 	if (t->left > 0)
 		submit_io(t, cmd);
@@ -355,7 +367,7 @@ static void usage(void)
 		"usage: iscsi-probe --portal A:P [--iqn NAME | --discover] [--initiator NAME]\n"
 		"  [--user U --secret-file F] [--mutual-user U --mutual-secret-file F] [--digest]\n"
 		"  [--interface I] [--timeout MS] [--lun INDEX] [--reads N] [--writes N]\n"
-		"  [--depth N] [--cycles N] [--kill-after N] [--hold] [--logout]\n");
+		"  [--depth N] [--cycles N] [--kill-ms MS] [--hold] [--logout]\n");
 	exit(1);
 }
 
@@ -370,7 +382,7 @@ static void options(struct probe *t, int argc, char **argv, bool *discover)
 		{ "timeout", 1, NULL, TIMEOUT },    { "lun", 1, NULL, LUN },
 		{ "reads", 1, NULL, READS },        { "writes", 1, NULL, WRITES },
 		{ "depth", 1, NULL, DEPTH },        { "cycles", 1, NULL, CYCLES },
-		{ "kill-after", 1, NULL, KILL },    { "hold", 0, NULL, HOLD },
+		{ "kill-ms", 1, NULL, KILL },    { "hold", 0, NULL, HOLD },
 		{ "logout", 0, NULL, LOGOUT },      { "discover", 0, NULL, DISCOVER },
 		{ "portal", 1, NULL, PORTAL },      { "iqn", 1, NULL, IQN },
 		{ "initiator", 1, NULL, INITIATOR }, { 0 },
@@ -391,7 +403,7 @@ static void options(struct probe *t, int argc, char **argv, bool *discover)
 		case WRITES: t->writes = atol(optarg); break;
 		case DEPTH: t->depth = atoi(optarg); break;
 		case CYCLES: t->cycles = atoi(optarg); break;
-		case KILL: t->kill_after = atoi(optarg); break;
+		case KILL: t->kill_ms = atoi(optarg); break;
 		case HOLD: t->hold = true; break;
 		case LOGOUT: t->logout = true; break;
 		case DISCOVER: *discover = true; break;

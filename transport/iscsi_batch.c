@@ -1,0 +1,226 @@
+/* SPDX-License-Identifier: MIT */
+#include "iscsi_batch.h"
+
+#include <errno.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+
+#define RX_BYTES (256u << 10)
+#define TX_BYTES (256u << 10)
+#define DIRECT_BYTES (16u << 10) /* from here on a copy costs more than a system call */
+#define MAX_IOV 16
+
+struct iscsi_batch {
+	size_t rx_start, rx_end;
+	bool rx_dry;            /* the kernel has given all it had */
+	size_t tx_start, tx_end;
+	uint8_t rx[RX_BYTES], tx[TX_BYTES];
+};
+
+static _Thread_local struct iscsi_batch *current;
+
+/* What libiscsi's recv(), readv(), send() and writev() were renamed to. */
+ssize_t mpio_iscsi_recv(int fd, void *buf, size_t n, int flags);
+ssize_t mpio_iscsi_readv(int fd, const struct iovec *iov, int niov);
+ssize_t mpio_iscsi_send(int fd, const void *buf, size_t n, int flags);
+ssize_t mpio_iscsi_writev(int fd, const struct iovec *iov, int niov);
+
+struct iscsi_batch *iscsi_batch_new(void)
+{
+	struct iscsi_batch *b = malloc(sizeof(*b));
+
+	if (b)
+		memset(b, 0, offsetof(struct iscsi_batch, rx));
+	return b;
+}
+
+void iscsi_batch_free(struct iscsi_batch *b)
+{
+	free(b);
+}
+
+void iscsi_batch_enter(struct iscsi_batch *b)
+{
+	current = b;
+}
+
+void iscsi_batch_leave(void)
+{
+	current = NULL;
+}
+
+void iscsi_batch_readable(struct iscsi_batch *b)
+{
+	b->rx_dry = false;
+}
+
+size_t iscsi_batch_unread(const struct iscsi_batch *b)
+{
+	return b->rx_end - b->rx_start;
+}
+
+static ssize_t again(void)
+{
+	errno = EAGAIN;
+	return -1;
+}
+
+/* ---- in ---- */
+
+static size_t take(struct iscsi_batch *b, void *to, size_t n)
+{
+	size_t have = b->rx_end - b->rx_start;
+
+	if (n > have)
+		n = have;
+	memcpy(to, b->rx + b->rx_start, n);
+	b->rx_start += n;
+	return n;
+}
+
+/* One system call: into iov first (niov may be 0), what is left over into the empty buffer. */
+static ssize_t fill(struct iscsi_batch *b, int fd, const struct iovec *iov, int niov, size_t want)
+{
+	struct iovec all[MAX_IOV + 1];
+	ssize_t k;
+
+	b->rx_start = b->rx_end = 0;
+	memcpy(all, iov, niov * sizeof(*iov));
+	all[niov] = (struct iovec){ b->rx, RX_BYTES };
+	k = readv(fd, all, niov + 1);
+	if (k < 0)
+		return k;
+	/* Less than there was room for: the socket is empty. The end of the stream is asked for again. */
+	b->rx_dry = k > 0 && (size_t)k < want + RX_BYTES;
+	if ((size_t)k > want)
+		b->rx_end = k - want;
+	return k;
+}
+
+ssize_t mpio_iscsi_recv(int fd, void *buf, size_t n, int flags)
+{
+	struct iscsi_batch *b = current;
+	ssize_t k;
+
+	if (!b)
+		return recv(fd, buf, n, flags);
+	if (b->rx_start == b->rx_end) {
+		if (b->rx_dry)
+			return again();
+		k = fill(b, fd, NULL, 0, 0);
+		if (k <= 0)
+			return k;
+	}
+	return take(b, buf, n);
+}
+
+ssize_t mpio_iscsi_readv(int fd, const struct iovec *iov, int niov)
+{
+	struct iscsi_batch *b = current;
+	size_t want = 0, got = 0;
+	ssize_t k;
+
+	if (!b || niov > MAX_IOV)
+		return readv(fd, iov, niov);
+	for (int i = 0; i < niov; i++)
+		want += iov[i].iov_len;
+	if (b->rx_start == b->rx_end) {
+		if (b->rx_dry)
+			return again();
+		if (want >= DIRECT_BYTES) {
+			k = fill(b, fd, iov, niov, want);
+			return k > (ssize_t)want ? (ssize_t)want : k;
+		}
+		k = fill(b, fd, NULL, 0, 0);
+		if (k <= 0)
+			return k;
+	}
+	for (int i = 0; i < niov; i++)
+		got += take(b, iov[i].iov_base, iov[i].iov_len);
+	return got;
+}
+
+/* ---- out ---- */
+
+static ssize_t send_iov(int fd, struct iovec *iov, int niov)
+{
+	struct msghdr m = { .msg_iov = iov, .msg_iovlen = niov };
+
+	return sendmsg(fd, &m, MSG_NOSIGNAL | MSG_DONTWAIT);
+}
+
+static void sent(struct iscsi_batch *b, size_t n)
+{
+	b->tx_start += n;
+	if (b->tx_start == b->tx_end)
+		b->tx_start = b->tx_end = 0;
+}
+
+int iscsi_batch_flush(struct iscsi_batch *b, int fd)
+{
+	while (b->tx_start < b->tx_end) {
+		struct iovec iov = { b->tx + b->tx_start, b->tx_end - b->tx_start };
+		ssize_t k = send_iov(fd, &iov, 1);
+
+		if (k < 0)
+			return errno == EAGAIN || errno == EINTR ? 1 : -errno;
+		sent(b, k);
+	}
+	return 0;
+}
+
+static ssize_t put(struct iscsi_batch *b, const struct iovec *iov, int niov, size_t total)
+{
+	for (int i = 0; i < niov; i++) {
+		memcpy(b->tx + b->tx_end, iov[i].iov_base, iov[i].iov_len);
+		b->tx_end += iov[i].iov_len;
+	}
+	return total;
+}
+
+/* What waits and iov in one system call. Returns how many bytes of iov the kernel took. */
+static ssize_t send_through(struct iscsi_batch *b, int fd, const struct iovec *iov, int niov)
+{
+	struct iovec all[MAX_IOV + 1];
+	size_t waiting = b->tx_end - b->tx_start;
+	ssize_t k;
+
+	all[0] = (struct iovec){ b->tx + b->tx_start, waiting };
+	memcpy(all + 1, iov, niov * sizeof(*iov));
+	k = send_iov(fd, all, niov + 1);
+	if (k < 0)
+		return k;
+	if ((size_t)k <= waiting) {
+		sent(b, k);
+		return again();
+	}
+	sent(b, waiting);
+	return k - waiting;
+}
+
+static ssize_t out(int fd, const struct iovec *iov, int niov)
+{
+	struct iscsi_batch *b = current;
+	size_t total = 0;
+
+	for (int i = 0; i < niov; i++)
+		total += iov[i].iov_len;
+	if (total < DIRECT_BYTES && total <= TX_BYTES - b->tx_end)
+		return put(b, iov, niov, total);
+	return send_through(b, fd, iov, niov);
+}
+
+ssize_t mpio_iscsi_send(int fd, const void *buf, size_t n, int flags)
+{
+	struct iovec iov = { (void *)buf, n };
+
+	return current ? out(fd, &iov, 1) : send(fd, buf, n, flags);
+}
+
+ssize_t mpio_iscsi_writev(int fd, const struct iovec *iov, int niov)
+{
+	return current && niov <= MAX_IOV ? out(fd, iov, niov) : writev(fd, iov, niov);
+}
