@@ -53,9 +53,14 @@ $(B)/unit/%: t/unit/%.c $(B)/libmpio.a
 
 # ---- tests: t/run runs and counts them; each of these works alone ----
 
-$(B)/tools/%: t/tools/%.c
+# Without sanitizers, and without anything of what it judges.
+$(B)/tools/nbd-load: t/tools/nbd-load.c
 	@mkdir -p $(@D)
 	$(CC) -std=gnu11 -D_GNU_SOURCE $(WARN) -MMD -MP $(CFLAGS) -o $@ $< -lnbd
+
+$(B)/tools/%: t/tools/%.c $(B)/libmpio.a
+	@mkdir -p $(@D)
+	$(CC) $(ALL_CFLAGS) -I. -o $@ $< $(B)/libmpio.a $(LIBS)
 
 # The engine alone, under a seeded scheduler with a virtual clock.
 SIM_OBJ := $(patsubst %.c,$(B)/%.o,$(wildcard t/sim/*.c))
@@ -63,7 +68,7 @@ $(SIM_OBJ): ALL_CFLAGS += -I.
 $(B)/sim-engine: $(SIM_OBJ) $(B)/libmpio.a
 	$(CC) $(SAN) $(LDFLAGS) -o $@ $^ $(LIBS)
 
-tools: $(B)/tools/nbd-load
+tools: $(patsubst t/tools/%.c,$(B)/tools/%,$(wildcard t/tools/*.c))
 SIM := $(if $(SIM_OBJ),$(B)/sim-engine)
 
 SEEDS ?= 20000
@@ -78,7 +83,7 @@ check:
 	@echo "Building with sanitizers in $(CHECK_B), without in $(B)"
 	@$(MAKE) --no-print-directory -s -k -j$(shell nproc) B=$(CHECK_B) SANITIZE=address,undefined \
 		CFLAGS="-O1 -g" all unit tools $(if $(SIM),$(CHECK_B)/sim-engine)
-	@$(MAKE) --no-print-directory -s -j$(shell nproc) all tools
+	@$(MAKE) --no-print-directory -s -j$(shell nproc) all $(B)/tools/nbd-load
 	@B=$(CHECK_B) PLAIN_B=$(B) t/run $(UNIT:$(B)/%=$(CHECK_B)/%) \
 		$(if $(SIM),"$(CHECK_B)/sim-engine --seeds $(SEEDS)") $(TESTS)
 
@@ -86,12 +91,12 @@ check:
 
 demo:
 	@t/deps demo
-	@$(MAKE) --no-print-directory -s -j$(shell nproc) all tools
+	@$(MAKE) --no-print-directory -s -j$(shell nproc) all $(B)/tools/nbd-load
 	@B=$(B) KEEP=$(KEEP) t/demo.sh
 
 bench bench-failover:
 	@t/deps bench
-	@$(MAKE) --no-print-directory -s -j$(shell nproc) all tools
+	@$(MAKE) --no-print-directory -s -j$(shell nproc) all $(B)/tools/nbd-load
 	@B=$(B) t/bench/$(if $(filter bench,$@),bench,failover).sh
 
 # ---- lint: all of it has to be silent, but for clang-format, which only advises ----

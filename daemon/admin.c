@@ -68,10 +68,26 @@ static void drain(struct engine *e, struct path *p)
 	path_drained(e, p);
 }
 
+/* What answers there now is what shall be there: the old identity is forgotten. */
+static void accept_new(struct engine *e, struct path *p)
+{
+	engine_emit(e, EVENT_WARNING, "path-rebound", p->lun, p->name,
+		    "another identity or size is accepted, by an administrator");
+	lun_detach_path(e, p);
+	if (session_connected(p->session)) {
+		path_set_state(e, p, PATH_IDENTIFYING, "");
+		identify_start(e, p);
+	}
+}
+
 static void enable(struct engine *e, struct path *p)
 {
 	bool rested = p->view.resting;
 
+	if (p->state == PATH_REFUSED && !p->ignored) {
+		accept_new(e, p);
+		return;
+	}
 	p->view.resting = false;
 	if (!p->admin_disabled && !rested)
 		return;

@@ -131,6 +131,7 @@ void engine_cmd_done(struct engine *e, struct scsi_cmd *cmd)
 		a->done(e, a);
 	}
 	attempt_free(e, a);
+	session_run(e, s);
 	/* The path and the session are still there: both are freed only when nothing is in flight,
 	 * which the next two find out. */
 	if (p && !p->inflight)

@@ -172,10 +172,10 @@ static void update_target(struct engine *e, struct target *t, const struct conf_
 
 void engine_configure(struct engine *e, const struct conf *c)
 {
-	const struct conf *old = e->conf;
 	struct list *pos, *tmp;
 
 	e->conf = c;
+	e->configuring = true;
 	/* LUNs first: what follows reads their options, and the old ones are about to go. */
 	list_for_each(pos, &e->luns) {
 		struct lun *l = list_entry(pos, struct lun, in_engine);
@@ -201,11 +201,12 @@ void engine_configure(struct engine *e, const struct conf *c)
 	for (int i = 0; i < c->ntargets; i++)
 		if (!target_find(e, c->targets[i].name))
 			add_target(e, &c->targets[i]);
+	e->configuring = false;
+	lun_reap(e, true);
 	if (e->starved) {
 		e->starved = false;
 		e->ops->room(e->arg);
 	}
-	(void)old;
 }
 
 void engine_discovered(struct engine *e, const char *target_name, char *const *portals, int n,

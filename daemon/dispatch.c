@@ -332,7 +332,6 @@ static bool find_another_way(struct engine *e, struct io *io)
 
 	switch ((enum io_op)io->op) {
 	case IO_SYNC: /* SBC-3: without SYNCHRONIZE CACHE there is no volatile cache to write back */
-		l->no_sync = true;
 		break;
 	case IO_UNMAP: /* advice only */
 		l->no_unmap = true;
@@ -348,6 +347,7 @@ static bool find_another_way(struct engine *e, struct io *io)
 	case IO_WRITE:
 		if (!io->fua)
 			return false;
+		l->fua_refused = true;
 		l->dpofua = false;
 		r->redo = true;
 		break;
@@ -428,17 +428,6 @@ static void io_outcome(struct engine *e, struct attempt *a)
 	case DSM_OTHER_PATH:
 		io_again(e, io, p, &v);
 		break;
-	}
-	/* A place in the window is free again, for any LUN of the session. */
-	if (e->nwaiting) {
-		struct list *pos;
-
-		list_for_each(pos, &a->session->paths) {
-			struct path *q = list_entry(pos, struct path, in_session);
-
-			if (q->lun && q->lun->nwaiting)
-				lun_run(e, q->lun);
-		}
 	}
 }
 

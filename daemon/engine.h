@@ -40,6 +40,8 @@ struct request {
 	uint8_t phase;
 	bool exclusive, blocked; /* range lock of read-modify-write */
 	bool tainted;        /* a late answer may still write into the buffer */
+	bool volatile_part;  /* FUA, and a part of it was written without */
+	uint32_t epoch;      /* lun->epoch when its body began */
 	bool redo;           /* the target can't do it this way: the body starts again another way */
 	uint16_t ios_out;    /* ios not finished */
 	uint64_t started;    /* engine time */

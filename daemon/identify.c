@@ -154,7 +154,7 @@ static void learn(struct engine *e, struct lun *l, const struct identify *id)
 	l->limits = id->limits;
 	l->prov = id->prov;
 	l->write_protect = id->mode.write_protect;
-	l->dpofua = id->mode.dpofua;
+	l->dpofua = id->mode.dpofua && !l->fua_refused;
 	l->no_unmap = !id->prov.unmap;
 	l->dsm = dsm_claim(&id->inquiry);
 	if (first) {
@@ -243,9 +243,16 @@ static bool transient(const struct scsi_cmd *c)
 	if (c->status == SCSI_ST_BUSY || c->status == SCSI_ST_TASK_SET_FULL ||
 	    c->status == SCSI_ST_TASK_ABORTED)
 		return true;
-	return c->status == SCSI_ST_CHECK_CONDITION && c->sense.valid &&
-	       (c->sense.key == SCSI_KEY_UNIT_ATTENTION || c->sense.key == SCSI_KEY_ABORTED_COMMAND ||
+	return c->status == SCSI_ST_CHECK_CONDITION &&
+	       (!c->sense.valid || c->sense.key == SCSI_KEY_UNIT_ATTENTION || c->sense.key == SCSI_KEY_ABORTED_COMMAND ||
 		(c->sense.key == SCSI_KEY_NOT_READY && c->sense.asc == 0x04));
+}
+
+/* The target does not have this page or command, which is something else than trouble with it. */
+static bool refused(const struct scsi_cmd *c)
+{
+	return c->outcome == SCSI_OUT_STATUS && c->status == SCSI_ST_CHECK_CONDITION &&
+	       c->sense.valid && c->sense.key == SCSI_KEY_ILLEGAL_REQUEST;
 }
 
 static void step_later(struct engine *e, struct timer *t)
@@ -295,7 +302,7 @@ static void step_done(struct engine *e, struct attempt *a)
 		id->timer.fire = step_later;
 		engine_arm(e, &id->timer, e->now + (id->tries > 2 ? STEP_DELAY_US * id->tries : 0));
 		return;
-	} else if (st->optional && c->outcome == SCSI_OUT_STATUS) {
+	} else if (st->optional && refused(c)) {
 		id->step++;
 		id->tries = 0;
 		next_step(e, id);

@@ -68,8 +68,9 @@ void lun_attach_path(struct engine *e, struct lun *l, struct path *p);
 void lun_detach_path(struct engine *e, struct path *p);
 /* Fails its requests and frees it. No path may be attached. */
 void lun_free(struct engine *e, struct lun *l);
-/* Frees every LUN that lost its last path because its sessions were removed. */
-void lun_reap(struct engine *e);
+/* Frees every LUN that lost its last path with the sessions that were removed, once no other can bring one. */
+/* used: also those that clients have open, whose requests then fail. */
+void lun_reap(struct engine *e, bool used);
 void lun_view_path(struct engine *e, struct path *p); /* configuration -> p->view */
 bool lun_has_other_path(const struct lun *l, const struct session *not_this);
 
@@ -100,6 +101,8 @@ void session_remove(struct engine *e, struct session *s);
 void session_start_soon(struct engine *e, struct session *s, uint64_t at);
 void session_drop(struct engine *e, struct session *s, const char *kind, const char *text);
 void session_alive(struct engine *e, struct session *s);
+/* A place in its window is free, or its paths changed: starts what waits, for any LUN behind it. */
+void session_run(struct engine *e, struct session *s);
 void session_idle(struct engine *e, struct session *s); /* called when its last command is over */
 void session_watch(struct engine *e, struct session *s); /* a command went out: arm the clock */
 void session_scanned(struct engine *e, struct session *s); /* all its paths were identified */

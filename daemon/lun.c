@@ -279,14 +279,45 @@ void lun_free(struct engine *e, struct lun *l)
 	free(l);
 }
 
-void lun_reap(struct engine *e)
+static bool has_unknown_path(const struct session *s)
+{
+	const struct list *pos;
+
+	list_for_each(pos, &s->paths) {
+		const struct path *p = list_entry(pos, struct path, in_session);
+
+		if (!p->lun && !p->ignored)
+			return true;
+	}
+	return false;
+}
+
+/* A session that has not shown yet what is behind it may bring a path back. */
+static bool more_to_come(const struct engine *e)
+{
+	const struct list *t, *pos;
+
+	list_for_each(t, &e->targets) {
+		list_for_each(pos, &list_entry(t, struct target, in_engine)->sessions) {
+			const struct session *s = list_entry(pos, struct session, in_target);
+
+			if (!s->removing && (!s->identified || has_unknown_path(s)))
+				return true;
+		}
+	}
+	return false;
+}
+
+void lun_reap(struct engine *e, bool used)
 {
 	struct list *pos, *tmp;
 
+	if (!e->stopping && (e->configuring || more_to_come(e)))
+		return;
 	list_for_each_safe(pos, tmp, &e->luns) {
 		struct lun *l = list_entry(pos, struct lun, in_engine);
 
-		if (list_empty(&l->paths))
+		if (list_empty(&l->paths) && (used || (!l->users && list_empty(&l->requests))))
 			lun_free(e, l);
 	}
 }

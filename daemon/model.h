@@ -152,7 +152,8 @@ struct lun {
 	uint32_t block_size;
 	struct scsi_block_limits limits;
 	struct scsi_provisioning prov;
-	bool write_protect, dpofua, no_sync, no_write_same, no_unmap; /* what the target can't do */
+	bool write_protect, dpofua;
+	bool fua_refused, no_write_same, no_unmap; /* what the target turned out not to do */
 	const struct dsm *dsm;
 	const struct conf_lun *conf;      /* its section, or NULL */
 	const struct conf_opts *opt;
@@ -163,6 +164,7 @@ struct lun {
 	int npaths;
 	enum lun_state state;
 	uint64_t since;
+	uint32_t epoch;        /* counts lost sessions: the target may have lost power with one */
 	struct list requests;  /* all the engine has, oldest first */
 	struct list waiting;   /* ios waiting for a path or a window, oldest first */
 	struct list delayed;   /* ios waiting for their timer */
@@ -195,6 +197,7 @@ struct engine {
 	struct buf *zeroes;    /* payload of WRITE SAME and of its fallback */
 	bool starved;          /* engine_admit() said no since the last room() */
 	bool stopping;
+	bool configuring;      /* LUNs without paths may get new ones before this is over */
 	struct list free_attempts, free_ios;
 };
 

@@ -64,7 +64,8 @@ static void io_free(struct engine *e, struct io *io)
 static void request_end(struct engine *e, struct request *r)
 {
 	struct lun *l = r->lun;
-	bool locked = list_linked(&r->lock);
+	/* Others may wait for it only if it or one of them is exclusive. */
+	bool locked = list_linked(&r->lock) && l->nexclusive;
 
 	assert(r->ios_out == 0 && list_linked(&r->link));
 	list_del(&r->link);
@@ -76,7 +77,7 @@ static void request_end(struct engine *e, struct request *r)
 	l->queued_bytes -= r->len;
 	e->inflight_bytes -= r->len;
 	e->ops->request_done(e->arg, r);
-	if (locked && l->nexclusive)
+	if (locked)
 		for (r = writer_next(l); r; r = writer_next(l))
 			request_go(e, r);
 	if (e->starved) {
@@ -143,6 +144,16 @@ static uint64_t piece_limit(const struct request *r)
 	return max;
 }
 
+/* What can't be written through is written back afterwards, by a SYNCHRONIZE CACHE. */
+static void set_fua(struct io *io)
+{
+	struct request *r = io->req;
+
+	io->fua = r->fua && io->op == IO_WRITE && r->lun->dpofua;
+	if (r->fua && !io->fua && io->op != IO_READ)
+		r->volatile_part = true;
+}
+
 static struct io *body_io(struct engine *e, struct request *r, uint64_t lba, uint32_t blocks)
 {
 	struct lun *l = r->lun;
@@ -166,7 +177,7 @@ static struct io *body_io(struct engine *e, struct request *r, uint64_t lba, uin
 	io = io_new(e, r, op, lba, blocks);
 	if (!io)
 		return NULL;
-	io->fua = r->fua && l->dpofua && op == IO_WRITE;
+	set_fua(io);
 	if (r->op == REQUEST_ZERO) {
 		io->buf = e->zeroes;
 		io->data = e->zeroes->data;
@@ -214,7 +225,7 @@ static void edge_io(struct engine *e, struct request *r, enum io_op op, uint64_t
 	}
 	io->buf = r->bounce;
 	io->data = data;
-	io->fua = op == IO_WRITE && r->fua && r->lun->dpofua;
+	set_fua(io);
 	io_dispatch(e, io);
 }
 
@@ -269,11 +280,7 @@ static void body_range(struct request *r)
 
 static bool needs_sync(const struct request *r)
 {
-	if (r->op == REQUEST_FLUSH)
-		return true;
-	if (!r->fua || r->op == REQUEST_READ)
-		return false;
-	return !(r->op == REQUEST_WRITE && r->lun->dpofua);
+	return r->op == REQUEST_FLUSH || r->volatile_part;
 }
 
 static void begin_phase(struct engine *e, struct request *r)
@@ -285,6 +292,7 @@ static void begin_phase(struct engine *e, struct request *r)
 		edge_ios(e, r, IO_READ);
 		break;
 	case PHASE_BODY:
+		r->epoch = r->lun->epoch;
 		if (r->exclusive) {
 			r->err = settle_buf(e, r, &r->bounce, r->bounce->cap);
 			if (r->err)
@@ -324,12 +332,25 @@ static enum phase next_phase(const struct request *r)
 	}
 }
 
+/*
+ * FUA by SYNCHRONIZE CACHE. If a path was lost since the body began, the target may have lost power,
+ * and with it what was written before: all of it goes again. (What a client wrote without FUA and
+ * flushes later can't be helped that way; no initiator can.)
+ */
+static bool sync_came_too_late(const struct request *r)
+{
+	return r->phase == PHASE_SYNC && r->volatile_part && r->epoch != r->lun->epoch;
+}
+
 /* Nothing of the request is out: go on to what comes next, until something is out or it is over. */
 static void request_go(struct engine *e, struct request *r)
 {
 	while (r->ios_out == 0) {
+		if (sync_came_too_late(r))
+			r->redo = true;
 		if (r->redo && !r->err) {
 			r->redo = false;
+			r->phase = PHASE_BODY;
 			r->cursor = r->body_lba;
 		} else {
 			r->phase = r->err ? PHASE_OVER : next_phase(r);
@@ -399,7 +420,7 @@ void engine_submit(struct engine *e, struct request *r)
 
 	r->err = 0;
 	r->phase = PHASE_LOCK;
-	r->blocked = r->tainted = r->redo = r->exclusive = false;
+	r->blocked = r->tainted = r->redo = r->exclusive = r->volatile_part = false;
 	r->ios_out = 0;
 	r->started = e->now;
 	r->bounce = NULL;

@@ -160,6 +160,8 @@ static void paths_down(struct engine *e, struct session *s, const char *text)
 		struct path *p = list_entry(pos, struct path, in_session);
 		bool admin = p->state == PATH_DRAINING || p->state == PATH_DISABLED;
 
+		if (p->lun)
+			p->lun->epoch++;
 		path_set_state(e, p, admin ? PATH_DISABLED : PATH_DOWN, text);
 	}
 }
@@ -241,7 +243,7 @@ static void session_leave(struct engine *e, struct session *s)
 	session_free(e, s);
 	if (list_empty(&t->sessions) && !t->conf)
 		target_free(e, t);
-	lun_reap(e);
+	lun_reap(e, true);
 }
 
 void session_remove(struct engine *e, struct session *s)
@@ -347,10 +349,12 @@ static void probe_others(struct engine *e, struct session *s)
 	}
 }
 
-static void run_luns(struct engine *e, struct session *s)
+void session_run(struct engine *e, struct session *s)
 {
 	struct list *pos;
 
+	if (!e->nwaiting)
+		return;
 	list_for_each(pos, &s->paths) {
 		struct path *p = list_entry(pos, struct path, in_session);
 
@@ -371,7 +375,7 @@ static void become_suspect(struct engine *e, struct session *s, uint64_t silent)
 	send_probe(e, s);
 	probe_others(e, s);
 	session_hedge_reads(e, s);
-	run_luns(e, s);
+	session_run(e, s);
 }
 
 void session_alive(struct engine *e, struct session *s)
@@ -381,7 +385,7 @@ void session_alive(struct engine *e, struct session *s)
 		return;
 	s->suspect_since = 0;
 	session_set_state(e, s, s->identified ? SESSION_UP : SESSION_IDENTIFYING, "");
-	run_luns(e, s);
+	session_run(e, s);
 }
 
 void engine_session_pong(struct engine *e, struct session *s)
@@ -530,6 +534,7 @@ void session_scanned(struct engine *e, struct session *s)
 	if (usable)
 		health_reset_backoff(&s->health);
 	s->identified = true;
+	lun_reap(e, false);
 	if (s->state == SESSION_IDENTIFYING)
 		session_set_state(e, s, SESSION_UP, "");
 }

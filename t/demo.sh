@@ -10,7 +10,7 @@ if [ "$(id -u)" != 0 ]; then
 	exec sudo "B=${B:-build}" "KEEP=${KEEP:-}" "$0" "$@"
 fi
 t/deps demo || exit
-[ -x "${B:-build}/mpiod" ] || make -s B="${B:-build}" all tools || exit
+[ -x "${B:-build}/mpiod" ] || make -s B="${B:-build}" all "${B:-build}/tools/nbd-load" || exit
 LOG_LINES=15
 . t/lib.sh
 
@@ -23,7 +23,7 @@ BAD=0
 
 head_line() { printf '\n%s== %s%s\n' "$bold" "$*" "$off"; }
 step() { printf '   %s\n' "$*"; }
-table() { ctl paths demo | sed 's/^/   /'; }
+table() { COLUMNS=77 ctl paths demo | sed "s/^/   /"; }
 ms() { awk -v us="$1" 'BEGIN { printf us < 10000 ? "%.1f ms" : us < 1e6 ? "%.0f ms" : "%.1f s", us < 1e6 ? us / 1000 : us / 1e6 }'; }
 
 # after NAME: what the load saw since the last time

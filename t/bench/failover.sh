@@ -45,6 +45,8 @@ one_pull() { # KIND CABLE N
 	load_progress 500
 	carried=$(($(path_ops "$cable") - ops))
 	[ "$carried" -gt 0 ] || fail "cable $cable carries no I/O"
+	# the kernel tells of changes of carrier once a second at most: the last one, of the repair, is too young
+	[ "$kind" != link-down ] || sleep 1.5
 	load_mark before
 	how "$kind" "$cable"
 	mpiod_wait 1

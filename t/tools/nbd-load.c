@@ -5,7 +5,7 @@
  * The export is cut into units of --block-size bytes. Each write of a unit has a generation, and every
  * 512 bytes carry a stamp (seed, place, generation) followed by bytes that depend on all three. A
  * unit has one writer at a time. A read may return the generation that was last acknowledged when the
- * read was sent, or any issued since; anything else is a miscompare. A write that failed is in doubt,
+ * read was sent, or any issued since (or a mixture of those); anything else is a miscompare. A write that failed is in doubt,
  * either result is right until a later write is acknowledged.
  *
  * Reads its orders from standard input, a line each: "mark NAME" prints one line of JSON about the time
@@ -178,6 +178,31 @@ static void describe(const uint8_t *p, uint32_t n, char *out, size_t size)
 		snprintf(out, size, "%016" PRIx64 " %016" PRIx64, word[0], word[1]);
 }
 
+/*
+ * A change ran at the same time: nobody promised that less than a sector is atomic, so a mixture of what is
+ * allowed is no fault, as long as each byte comes from one of those.
+ */
+static bool is_mixture(const uint8_t *p, uint64_t i, uint32_t piece, uint32_t lo)
+{
+	const struct unit *u = &units[i];
+	uint32_t n = piece_len(piece), left = n;
+	uint8_t want[STAMP];
+	bool known[STAMP] = { false };
+
+	if (u->issued == lo)
+		return false;
+	for (uint32_t gen = lo; gen <= u->issued && left; gen++) {
+		stamp(want, i, piece, gen);
+		for (uint32_t b = 0; b < n; b++) {
+			bool match = p[b] == want[b] || (p[b] == 0 && u->zeroed >= lo);
+
+			left -= match && !known[b];
+			known[b] |= match;
+		}
+	}
+	return !left;
+}
+
 /* Is generation lo, or one issued since, in these bytes? */
 static void check_piece(const uint8_t *p, uint64_t i, uint32_t piece, uint32_t lo)
 {
@@ -198,16 +223,9 @@ static void check_piece(const uint8_t *p, uint64_t i, uint32_t piece, uint32_t l
 			return;
 	}
 	describe(p, n, got, sizeof(got));
-	if (u->issued != lo) {
-		/*
-		 * A write ran at the same time: nobody promised that less than a sector is atomic, so a
-		 * mixture of two generations is no fault. One that is too old or foreign is.
-		 */
-		stamp(want, i, piece, (uint32_t)gen);
-		if (gen >= lo && gen <= u->issued && !memcmp(want, p, 24)) {
-			since.torn++;
-			return;
-		}
+	if (is_mixture(p, i, piece, lo)) {
+		since.torn++;
+		return;
 	}
 	since.miscompares++;
 	complain("MISCOMPARE unit %" PRIu64 " piece %u (byte %" PRIu64 "): got %s, want generation %u..%u",

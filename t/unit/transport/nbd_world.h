@@ -39,6 +39,7 @@ static struct {
 	bool refuse[EXPORTS];    /* admit() says no */
 	uint32_t admit_len;      /* what admit() was asked last */
 	size_t job_bytes;        /* payload bytes of jobs */
+	int served_fd;           /* the server's end of the last client() */
 	char log[600];
 	void (*on_submit)(struct nbd_req *req);
 } w;
@@ -223,11 +224,21 @@ static inline int client(void)
 	ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sv), 0);
 	fcntl(sv[0], F_SETFL, O_NONBLOCK);
 	nbd_server_add_fd(w.server, sv[1]);
+	w.served_fd = sv[1];
 	return sv[0];
+}
+
+/* What the server sends to the last client() is soon too much for the socket. */
+static inline void narrow(void)
+{
+	int bytes = 4096;
+
+	ck_assert_int_eq(setsockopt(w.served_fd, SOL_SOCKET, SO_SNDBUF, &bytes, sizeof(bytes)), 0);
 }
 
 static inline void put(int fd, const void *bytes, size_t len)
 {
+	ev_tstamp end = ev_time() + WAIT_S;
 	const uint8_t *p = bytes;
 
 	while (len) {
@@ -235,6 +246,7 @@ static inline void put(int fd, const void *bytes, size_t len)
 
 		ck_assert_msg(n > 0 || errno == EAGAIN, "send: %s", strerror(errno));
 		if (n < 0) {
+			ck_assert_msg(ev_time() < end, "the server does not read");
 			turn();
 			continue;
 		}
