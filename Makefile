@@ -21,7 +21,7 @@ PROGRAM_SRC := daemon/main.c $(wildcard daemon/mpioctl*.c) conf/gendoc.c
 LIB_SRC := $(filter-out $(PROGRAM_SRC),$(wildcard conf/*.c policy/*.c transport/*.c daemon/*.c))
 LIB_OBJ := $(LIB_SRC:%.c=$(B)/%.o)
 
-all: $(B)/mpiod $(B)/mpioctl
+all: $(B)/mpiod $(B)/mpioctl $(B)/man/mpiod.conf.5
 
 $(B)/libmpio.a: $(LIB_OBJ) | $(B)/libiscsi-batch.a
 	@rm -f $@; $(AR) rcs $@ $^
@@ -35,6 +35,15 @@ $(B)/mpiod: $(B)/daemon/main.o $(B)/libmpio.a
 
 $(B)/mpioctl: $(patsubst %.c,$(B)/%.o,$(wildcard daemon/mpioctl*.c)) $(B)/libmpio.a
 	$(CC) $(SAN) $(LDFLAGS) -o $@ $^ $(LIBS)
+
+$(B)/gendoc: $(B)/conf/gendoc.o $(B)/libmpio.a
+	$(CC) $(SAN) $(LDFLAGS) -o $@ $^ $(LIBS)
+
+# The keys in the manual page come from the table of keys.
+$(B)/man/mpiod.conf.5: contrib/man/mpiod.conf.5.in $(B)/gendoc
+	@mkdir -p $(@D)
+	@$(B)/gendoc man > $@.keys
+	sed -e '/^@KEYS@$$/{r $@.keys' -e 'd}' $< > $@
 
 have-deps:
 	@pkg-config --exists $(DEPS) 2>/dev/null || { echo 'Packages are missing: make deps'; exit 1; }
@@ -72,9 +81,11 @@ tools: $(patsubst t/tools/%.c,$(B)/tools/%,$(wildcard t/tools/*.c))
 SIM := $(if $(SIM_OBJ),$(B)/sim-engine)
 
 SEEDS ?= 20000
+# of them again with sanitizers, which is ten times slower
+SAN_SEEDS ?= 1000
 # make sim [SEEDS=N]: N seeds; make sim SEED=S: that one again
 sim: $(B)/sim-engine
-	$< --seeds $(if $(SEED),1 --seed $(SEED),$(SEEDS))
+	$< $(if $(SEED),--seed $(SEED) --verbose,--seeds $(SEEDS))
 
 CHECK_B ?= build-check
 TESTS ?= $(sort $(wildcard t/system/*.sh))
@@ -83,9 +94,10 @@ check:
 	@echo "Building with sanitizers in $(CHECK_B), without in $(B)"
 	@$(MAKE) --no-print-directory -s -k -j$(shell nproc) B=$(CHECK_B) SANITIZE=address,undefined \
 		CFLAGS="-O1 -g" all unit tools $(if $(SIM),$(CHECK_B)/sim-engine)
-	@$(MAKE) --no-print-directory -s -j$(shell nproc) all $(B)/tools/nbd-load
+	@$(MAKE) --no-print-directory -s -j$(shell nproc) all $(B)/tools/nbd-load $(B)/sim-engine
 	@B=$(CHECK_B) PLAIN_B=$(B) t/run $(UNIT:$(B)/%=$(CHECK_B)/%) \
-		$(if $(SIM),"$(CHECK_B)/sim-engine --seeds $(SEEDS)") $(TESTS)
+		"$(CHECK_B)/sim-engine --seeds $(SAN_SEEDS)" "$(B)/sim-engine --seeds $(SEEDS)" \
+		t/sim/mutations.sh $(TESTS)
 
 # ---- what a person can watch ----
 
@@ -103,8 +115,8 @@ bench bench-failover:
 
 C_FILES := $(wildcard conf/*.[ch] policy/*.[ch] transport/*.[ch] daemon/*.[ch] t/*/*.[ch] t/unit/*/*.c)
 SCRIPTS := .ci/run t/run t/deps $(wildcard t/*.sh t/*/*.sh contrib/*.sh contrib/*/*.sh)
-MAN := $(wildcard contrib/man/*.[158])
-lint:
+MAN = $(wildcard contrib/man/*.[158]) $(B)/man/mpiod.conf.5
+lint: $(B)/man/mpiod.conf.5
 	@t/deps lint
 	@JOBS=$(shell nproc) CFLAGS='$(filter-out -MMD -MP -Werror,$(ALL_CFLAGS)) -I.' t/lint.sh \
 		"$(C_FILES)" "$(SCRIPTS)" "$(MAN)"
@@ -120,7 +132,9 @@ sysusersdir ?= $(if $(filter /usr,$(prefix)),/usr/lib/sysusers.d,$(sysconfdir)/s
 
 UNITS := $(wildcard contrib/systemd/*.service contrib/systemd/*.socket)
 SYSUSERS := $(wildcard contrib/systemd/*.sysusers)
-INSTALLED = $(sbindir)/mpiod $(bindir)/mpioctl $(docdir)/mpiod.conf.example \
+completionsdir ?= $(prefix)/share/bash-completion/completions
+
+INSTALLED = $(sbindir)/mpiod $(completionsdir)/mpioctl $(bindir)/mpioctl $(docdir)/mpiod.conf.example \
 	$(foreach m,$(MAN),$(mandir)/man$(patsubst .%,%,$(suffix $m))/$(notdir $m)) \
 	$(UNITS:contrib/systemd/%=$(unitdir)/%) $(SYSUSERS:contrib/systemd/%.sysusers=$(sysusersdir)/%.conf)
 
@@ -129,15 +143,17 @@ install: all
 	install -D -m 755 $(B)/mpiod $(DESTDIR)$(sbindir)/mpiod
 	install -D -m 755 $(B)/mpioctl $(DESTDIR)$(bindir)/mpioctl
 	install -D -m 644 mpiod.conf.example $(DESTDIR)$(docdir)/mpiod.conf.example
+	install -D -m 644 contrib/completions/mpioctl.bash $(DESTDIR)$(completionsdir)/mpioctl
 	install -d -m 755 $(DESTDIR)$(sysconfdir)/mpiod
-	$(foreach m,$(MAN),install -D -m 644 $m \
-		$(DESTDIR)$(mandir)/man$(patsubst .%,%,$(suffix $m))/$(notdir $m)
-	)
-	$(foreach u,$(UNITS),install -d $(DESTDIR)$(unitdir) && sed 's,/usr/sbin/mpiod,$(sbindir)/mpiod,g' $u \
-		> $(DESTDIR)$(unitdir)/$(notdir $u)
-	)
-	$(foreach u,$(SYSUSERS),install -D -m 644 $u $(DESTDIR)$(sysusersdir)/$(notdir $(u:.sysusers=.conf))
-	)
+	@set -e; for m in $(MAN); do \
+		install -v -D -m 644 $$m $(DESTDIR)$(mandir)/man$${m##*.}/$${m##*/}; \
+	done
+	@install -d $(DESTDIR)$(unitdir); set -e; for u in $(UNITS); do \
+		sed 's,/usr/sbin/mpiod,$(sbindir)/mpiod,g' $$u > $(DESTDIR)$(unitdir)/$${u##*/}; \
+	done
+	@set -e; for u in $(SYSUSERS); do \
+		install -v -D -m 644 $$u $(DESTDIR)$(sysusersdir)/$$(basename $$u .sysusers).conf; \
+	done
 
 uninstall:
 	rm -f $(INSTALLED:%=$(DESTDIR)%)
