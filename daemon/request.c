@@ -60,6 +60,12 @@ static void io_free(struct engine *e, struct io *io)
 	list_add_head(&io->link, &e->free_ios);
 }
 
+/* What it holds in memory: a trim of gigabytes holds nothing. */
+static uint32_t data_bytes(const struct request *r)
+{
+	return r->op == REQUEST_READ || r->op == REQUEST_WRITE ? r->len : 0;
+}
+
 /* The request is over: its owner gets it back. */
 static void request_end(struct engine *e, struct request *r)
 {
@@ -74,8 +80,8 @@ static void request_end(struct engine *e, struct request *r)
 	r->bounce = NULL;
 	r->phase = PHASE_OVER;
 	l->queued--;
-	l->queued_bytes -= r->len;
-	e->inflight_bytes -= r->len;
+	l->queued_bytes -= data_bytes(r);
+	e->inflight_bytes -= data_bytes(r);
 	e->ops->request_done(e->arg, r);
 	if (locked)
 		for (r = writer_next(l); r; r = writer_next(l))
@@ -427,8 +433,8 @@ void engine_submit(struct engine *e, struct request *r)
 	list_init(&r->lock);
 	list_add_tail(&r->link, &l->requests);
 	l->queued++;
-	l->queued_bytes += r->len;
-	e->inflight_bytes += r->len;
+	l->queued_bytes += data_bytes(r);
+	e->inflight_bytes += data_bytes(r);
 
 	if (e->stopping)
 		r->err = ESHUTDOWN;
@@ -443,7 +449,8 @@ void engine_submit(struct engine *e, struct request *r)
 
 bool engine_admit(struct engine *e, struct lun *l, uint32_t len)
 {
-	bool ok = e->inflight_bytes == 0 || e->inflight_bytes + len <= e->conf->max_inflight_bytes;
+	/* The smallest max_inflight_bytes there may be holds the largest request. */
+	bool ok = e->inflight_bytes + len <= e->conf->max_inflight_bytes;
 
 	if (l->state == LUN_NO_PATH && l->queued_bytes &&
 	    l->queued_bytes + len > l->opt->no_path_max_bytes)

@@ -88,7 +88,8 @@ static ssize_t fill(struct iscsi_batch *b, int fd, const struct iovec *iov, int 
 	ssize_t k;
 
 	b->rx_start = b->rx_end = 0;
-	memcpy(all, iov, niov * sizeof(*iov));
+	for (int i = 0; i < niov; i++)
+		all[i] = iov[i];
 	all[niov] = (struct iovec){ b->rx, RX_BYTES };
 	k = readv(fd, all, niov + 1);
 	if (k < 0)

@@ -110,7 +110,8 @@ static bool check_length(struct iscsi_session *s, const char *pair, const char *
 	char *end;
 	long n;
 
-	if (!v)
+	/* RFC 7143 6.2: a key that has no meaning in a discovery session may be answered so. */
+	if (!v || (s->discovery && !strcmp(v, "Irrelevant")))
 		return true;
 	n = strtol(v, &end, 10); /* as libiscsi reads it */
 	if (end != v && *end == '\0' && n >= LENGTH_KEY_MIN && n <= LENGTH_KEY_MAX)

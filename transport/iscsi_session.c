@@ -17,6 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "iscsi_internal.h"
+#include "iscsi_purge.h"
 
 #define STRING_MAX 255 /* libiscsi cuts longer ones without a word */
 #define LOGOUT_SECONDS 2.0
@@ -249,6 +250,7 @@ void iscsi_die(struct iscsi_session *s, enum iscsi_loss why, const char *fmt, ..
 void iscsi_session_kill(struct iscsi_session *s)
 {
 	const struct linger rst = { .l_onoff = 1, .l_linger = 0 };
+	struct iscsi_purge purge = { .wanted = false };
 	int fd;
 
 	if (!s)
@@ -263,9 +265,12 @@ void iscsi_session_kill(struct iscsi_session *s)
 		;
 	/* The kernel must not go on sending WRITEs that are about to be retried elsewhere. */
 	fd = iscsi_get_fd(s->ctx);
-	if (fd >= 0)
+	if (fd >= 0) {
+		iscsi_purge_prepare(&purge, fd);
 		(void)!setsockopt(fd, SOL_SOCKET, SO_LINGER, &rst, sizeof(rst));
+	}
 	iscsi_destroy_context(s->ctx);
+	iscsi_purge_run(&purge);
 	s->ctx = NULL;
 	iscsi_batch_free(s->batch);
 	s->batch = NULL;

@@ -149,7 +149,7 @@ static const char *printable(const char *name, char *out, size_t cap)
 {
 	size_t i;
 
-	for (i = 0; name[i] && i < cap - 1; i++)
+	for (i = 0; i < cap - 1 && name[i]; i++)
 		out[i] = (unsigned char)name[i] < 0x20 || name[i] == 0x7f ? '?' : name[i];
 	out[i] = '\0';
 	return out;

@@ -44,16 +44,17 @@ start_mpiod() { # N: with N paths
 	SERVERS+=("mpiod-$n")
 	URI[mpiod-$n]=$(uri "$(lun_name)")
 }
+qemu_listens() { nbdinfo --size "nbd+unix:///disk?socket=$T/qemu.sock" >/dev/null 2>&1; }
 start_qemu() {
 	spawn qemu nsenter "--net=/run/netns/$NS-ini" qemu-storage-daemon \
 		--blockdev "driver=iscsi,node-name=disk,transport=tcp,portal=$(portal 1),target=${IQN}1,lun=1" \
 		--nbd-server "addr.type=unix,addr.path=$T/qemu.sock" \
 		--export "type=nbd,id=disk,node-name=disk,name=disk,writable=on"
-	until_true "the storage daemon listens" nbdinfo --size "nbd+unix:///disk?socket=$T/qemu.sock"
+	until_true "the storage daemon listens" qemu_listens
 	SERVERS+=(qemu)
 	URI[qemu]="nbd+unix:///disk?socket=$T/qemu.sock"
 }
-start_qemu >/dev/null
+start_qemu
 for n in "${PATHS[@]}"; do start_mpiod "$n"; done
 
 # ns of processor that all threads of a process have used
