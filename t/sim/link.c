@@ -55,8 +55,10 @@ static void op_start(void *arg, struct session *session)
 	for (int i = 0; i < s->nports; i++)
 		if (!strcmp(s->ports[i].addr, session->portal))
 			c->port = &s->ports[i];
-	if (!c->port)
+	if (!c->port) {
 		sim_fail(s, "login to a portal there is not: %s", session->portal);
+		c->port = &s->ports[0];
+	}
 	list_add_tail(&c->link, &s->conns);
 	session->io = c;
 	sim_at(s, c->port->cut ? 5 * SEC : delay(s, c->port), EV_LOGIN, c->id, 0);

@@ -287,6 +287,10 @@ static void next_step(struct probe *t)
 		start_load(t);
 		return;
 	default:
+		if ((size_t)t->step >= sizeof(page)) {
+			finish(t, 4);
+			return;
+		}
 		cdb_inquiry(c, true, page[t->step], 1024);
 		break;
 	}
