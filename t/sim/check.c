@@ -15,7 +15,7 @@ static void prune(struct granule *g, uint64_t oldest)
 	int n = 0;
 
 	for (int i = 0; i < g->n; i++)
-		if (g->v[i].dead >= oldest || g->v[i].dead > g->flushed)
+		if (g->v[i].dead >= oldest || (g->v[i].dead > g->flushed && !g->v[i].gone))
 			g->v[n++] = g->v[i];
 	g->n = n;
 }
@@ -28,7 +28,8 @@ struct value *check_begin(struct granule *g, uint64_t id, uint64_t by, uint64_t 
 		g->cap = g->cap ? 2 * g->cap : 4;
 		g->v = realloc(g->v, g->cap * sizeof(*g->v));
 	}
-	g->v[g->n] = (struct value){ id, by, now, UINT64_MAX, UINT64_MAX };
+	g->v[g->n] = (struct value){ .id = id, .by = by, .start = now, .end = UINT64_MAX,
+					.dead = UINT64_MAX };
 	return &g->v[g->n++];
 }
 
@@ -44,11 +45,12 @@ void check_end(struct granule *g, uint64_t by, uint64_t start, uint64_t now, boo
 
 		if (v->by == by && v->end == UINT64_MAX)
 			v->end = now;
-		else if (ok && sure && v->end < start && v->dead == UINT64_MAX)
-			v->dead = now;
+		else if (ok && sure && v->end < start) {
+			if (v->dead == UINT64_MAX)
+				v->dead = now;
+			v->gone |= durable; /* what is on the medium now is newer, whatever happens */
+		}
 	}
-	if (ok && sure && durable)
-		g->flushed = now;
 }
 
 bool check_read(const struct granule *g, uint64_t id, uint64_t start)
@@ -66,7 +68,7 @@ void check_power_loss(struct disk *d)
 		uint64_t sure = g->flushed > d->flushed ? g->flushed : d->flushed;
 
 		for (int i = 0; i < g->n; i++)
-			if (g->v[i].dead != UINT64_MAX && g->v[i].dead > sure)
+			if (g->v[i].dead != UINT64_MAX && g->v[i].dead > sure && !g->v[i].gone)
 				g->v[i].dead = UINT64_MAX;
 	}
 }

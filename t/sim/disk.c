@@ -173,7 +173,7 @@ static void io(struct sim *s, struct disk *d, const struct scsi_cmd *c, struct a
 			sim_fail(s, "WRITE over the limit");
 		if (!lose)
 			memcpy(d->data + lba * bs, p, n * bs);
-		if (c->cdb[1] & 8)
+		if (c->cdb[1] & 8 && !(s->mutate && !strcmp(s->mutate, "early-fua")))
 			copy(d, lba, n);
 		return;
 	case 0x93:

@@ -22,7 +22,7 @@ static void usage(FILE *out)
 	fputs("usage: sim-engine [--seeds N] [--first S] [--jobs J] [--mutate NAME] | --seed S [--verbose] [--watch DISK:GRANULE]\n"
 	      "Runs the engine in N simulated worlds, each made from its seed.\n"
 	      "NAME breaks the world on purpose, to see that the checks notice: lose-acked-write,\n"
-	      "stale-read, early-flush, wrong-lun.\n", out);
+	      "stale-read, early-flush, early-fua, wrong-lun.\n", out);
 }
 
 static struct sim *running;

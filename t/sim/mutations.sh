@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: MIT
 set -u
 sim=${PLAIN_B:-${B:-build}}/sim-engine
-for m in lose-acked-write stale-read early-flush wrong-lun; do
+for m in lose-acked-write stale-read early-flush early-fua wrong-lun; do
 	if out=$("$sim" --seeds 500 --mutate "$m" 2>&1); then
 		echo "FAILED: nobody noticed $m"
 		exit 1

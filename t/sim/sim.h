@@ -23,6 +23,7 @@ struct value {
 	uint64_t id;         /* of the write; 0: zeroes */
 	uint64_t by;         /* the client's slot */
 	uint64_t start, end; /* of the write; end UINT64_MAX: under way */
+	bool gone;           /* and on the medium too: no power loss brings it back */
 	uint64_t dead;       /* when it was certainly overwritten; UINT64_MAX: it may still be there */
 };
 
