@@ -125,13 +125,13 @@ static bool same(const char *a, const char *b)
 /* Secrets count by what they are, not by the file that they came from. */
 bool conf_target_equal(const struct conf_target *a, const struct conf_target *b)
 {
-	return same(a->name, b->name) && same(a->iqn, b->iqn) && a->discovery == b->discovery &&
+	return same(a->name, b->name) && same(a->iqn, b->iqn) &&
 	       a->all_luns == b->all_luns && a->nluns == b->nluns &&
 	       (!a->nluns || !memcmp(a->luns, b->luns, (size_t)a->nluns * sizeof(*a->luns))) &&
 	       same(a->chap_user, b->chap_user) && same(a->chap_secret, b->chap_secret) &&
 	       same(a->mutual_chap_user, b->mutual_chap_user) &&
 	       same(a->mutual_chap_secret, b->mutual_chap_secret) &&
-	       a->header_digest == b->header_digest && a->login_timeout_us == b->login_timeout_us;
+	       a->header_digest == b->header_digest;
 }
 
 bool conf_portal_equal(const struct conf_portal *a, const struct conf_portal *b)

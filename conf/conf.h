@@ -102,7 +102,8 @@ void conf_free(struct conf *c);
 const struct conf_opts *conf_opts_for(const struct conf *c, const char *id,
 				      const struct conf_lun **lun_section);
 
-bool conf_target_equal(const struct conf_target *a, const struct conf_target *b); /* portals aside */
+/* Does a session of the one do for the other? (Portals, discovery and time-outs do not count.) */
+bool conf_target_equal(const struct conf_target *a, const struct conf_target *b);
 bool conf_portal_equal(const struct conf_portal *a, const struct conf_portal *b);
 bool conf_opts_equal(const struct conf_opts *a, const struct conf_opts *b);
 

@@ -84,7 +84,7 @@ static void enable(struct engine *e, struct path *p)
 {
 	bool rested = p->view.resting;
 
-	if (p->state == PATH_REFUSED && !p->ignored) {
+	if (p->state == PATH_REFUSED && !p->ignored && !p->inflight) {
 		accept_new(e, p);
 		return;
 	}

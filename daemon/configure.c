@@ -46,7 +46,8 @@ static bool configured_portal(const struct conf_target *c, const struct session 
 	return false;
 }
 
-static struct session *find_session(struct target *t, const char *portal, const char *interface)
+static struct session *find_session(struct target *t, const char *portal, const char *interface,
+				    bool any_interface)
 {
 	struct list *pos;
 
@@ -54,7 +55,7 @@ static struct session *find_session(struct target *t, const char *portal, const 
 		struct session *s = list_entry(pos, struct session, in_target);
 
 		if (!s->removing && !strcmp(s->portal, portal) &&
-		    (!interface || same_interface(s->interface, interface)))
+		    (any_interface || same_interface(s->interface, interface)))
 			return s;
 	}
 	return NULL;
@@ -78,9 +79,9 @@ static void add_portals(struct engine *e, struct target *t)
 {
 	for (int i = 0; i < t->conf->nportals; i++) {
 		const struct conf_portal *p = &t->conf->portals[i];
-		struct session *s = find_session(t, p->addr, p->interface);
+		struct session *s = find_session(t, p->addr, p->interface, false);
 
-		if (s && same_interface(s->interface, p->interface))
+		if (s)
 			s->discovered = false;
 		else
 			add_portal(e, t, p->addr, p->interface, false);
@@ -202,7 +203,7 @@ void engine_configure(struct engine *e, const struct conf *c)
 		if (!target_find(e, c->targets[i].name))
 			add_target(e, &c->targets[i]);
 	e->configuring = false;
-	lun_reap(e, true);
+	lun_reap(e);
 	if (e->starved) {
 		e->starved = false;
 		e->ops->room(e->arg);
@@ -221,7 +222,7 @@ void engine_discovered(struct engine *e, const char *target_name, char *const *p
 		return;
 	}
 	for (int i = 0; i < n; i++) {
-		if (find_session(t, portals[i], NULL))
+		if (find_session(t, portals[i], NULL, true))
 			continue;
 		engine_emit(e, EVENT_INFO, "portal-discovered", NULL, target_name,
 			    "SendTargets reports portal %s", portals[i]);

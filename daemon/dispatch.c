@@ -17,10 +17,11 @@
 
 static void io_outcome(struct engine *e, struct attempt *a);
 
-/* How many commands a LUN may have on a session now. */
-static uint32_t window(const struct session *s, const struct lun *l)
+/* Room for one more command: queue_depth is the path's, the window is the session's. */
+static bool has_room(const struct path *p)
 {
-	return s->window < l->opt->queue_depth ? s->window : l->opt->queue_depth;
+	return p->session->load.ios < p->session->window &&
+	       p->inflight < p->lun->opt->queue_depth;
 }
 
 /* The candidates as the policy sees them, ids ascending; path_of[i] belongs to views[i]. */
@@ -34,7 +35,7 @@ static int collect(struct lun *l, struct policy_path *views, struct path **path_
 
 		if (!path_takes_io(p) || n == POLICY_MAX_PATHS)
 			continue;
-		p->view.ready = p->session->load.ios < window(p->session, l);
+		p->view.ready = has_room(p);
 		views[n] = p->view;
 		path_of[n++] = p;
 	}
@@ -68,7 +69,7 @@ static int choose_for(struct io *io, struct path **out)
 
 			if (p->id == io->stay && path_takes_io(p)) {
 				*out = p;
-				return p->session->load.ios < window(p->session, l) ? 0 : POLICY_WAIT;
+				return has_room(p) ? 0 : POLICY_WAIT;
 			}
 		}
 		io->stay = 0;
@@ -96,7 +97,10 @@ static void build_cdb(struct io *io, struct attempt *a, uint8_t *data)
 		cdb_write16(c, io->lba, io->blocks, bs, io->fua);
 		break;
 	case IO_SYNC:
-		cdb_sync_cache16(c, 0, 0);
+		if (l->sync10)
+			cdb_sync_cache10(c, 0, 0);
+		else
+			cdb_sync_cache16(c, 0, 0);
 		break;
 	case IO_UNMAP:
 		cdb_unmap(c, data, io->lba, io->blocks);
@@ -237,7 +241,7 @@ static bool out_of_time(const struct engine *e, const struct io *io)
 		return false;
 	if (limit < o->command_timeout_us)
 		limit = o->command_timeout_us;
-	return e->now - io->req->started > limit;
+	return io->failing_since && e->now - io->failing_since > limit;
 }
 
 static void note_tried(struct io *io, const struct path *p)
@@ -277,6 +281,8 @@ static void io_again(struct engine *e, struct io *io, struct path *p, const stru
 
 	if (!list_empty(&io->attempts))
 		return;
+	if (!io->failing_since)
+		io->failing_since = e->now;
 	io->tries++;
 	io->hedged = false;
 	if (out_of_time(e, io)) {
@@ -291,7 +297,7 @@ static void io_again(struct engine *e, struct io *io, struct path *p, const stru
 	} else {
 		io->stay = 0;
 		note_tried(io, p);
-		if (!untried_path(io))
+		if (!untried_path(io) || io->tries > (unsigned)io->req->lun->npaths)
 			delay = retry_delay(io);
 	}
 	if (!delay) {
@@ -331,8 +337,14 @@ static bool find_another_way(struct engine *e, struct io *io)
 	struct lun *l = r->lun;
 
 	switch ((enum io_op)io->op) {
-	case IO_SYNC: /* SBC-3: without SYNCHRONIZE CACHE there is no volatile cache to write back */
-		break;
+	case IO_SYNC:
+		if (!l->sync10) { /* older than SBC-2: only the short form */
+			l->sync10 = true;
+			io->stay = 0;
+			io_dispatch(e, io);
+			return true;
+		}
+		break; /* neither form: there is no volatile cache to write back (SBC-3 4.16) */
 	case IO_UNMAP: /* advice only */
 		l->no_unmap = true;
 		r->cursor = r->body_end;
@@ -384,7 +396,7 @@ static void apply_effects(struct engine *e, struct path *p, unsigned effects, co
 		engine_emit(e, EVENT_WARNING, "capacity-changed", p->lun, p->name,
 			    "the target says the capacity changed; clients keep the old size until "
 			    "every path has logged in again and no client is attached");
-	if (effects & DSM_RESCAN)
+	if ((effects & DSM_RESCAN) && !p->session->removing)
 		session_scan(e, p->session);
 	if ((effects & DSM_REIDENTIFY) && p->state == PATH_USABLE) {
 		path_set_state(e, p, PATH_IDENTIFYING, why);

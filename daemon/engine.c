@@ -44,7 +44,7 @@ void engine_free(struct engine *e)
 	e->stopping = true;
 	while (!list_empty(&e->targets))
 		target_free(e, list_entry(e->targets.next, struct target, in_engine));
-	lun_reap(e, true);
+	lun_reap(e);
 	assert(list_empty(&e->luns) && !heap_first(&e->heap));
 	while ((l = list_pop(&e->free_attempts)))
 		free(list_entry(l, struct attempt, link));

@@ -126,6 +126,9 @@ void engine_submit(struct engine *e, struct request *r);
 /* May a request of len bytes be taken in? Bounds memory: see max_inflight_bytes, no_path_max_bytes. */
 bool engine_admit(struct engine *e, struct lun *l, uint32_t len);
 
+/* lun->users went down to 0: one whose last path was removed may go now (lun_gone). */
+void engine_lun_unused(struct engine *e);
+
 /* ---- what the wire side tells ---- */
 
 void engine_session_up(struct engine *e, struct session *s);

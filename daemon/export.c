@@ -90,10 +90,11 @@ static bool on_list(void *arg, int i, struct nbd_export *out)
 
 static void on_users(void *arg, void *handle, int delta)
 {
+	struct server *sv = arg;
 	struct lun *l = handle;
 
-	(void)arg;
 	l->users += delta;
+	sv->unused |= !l->users; /* later: the connection is just being taken apart */
 }
 
 static void on_submit(void *arg, struct nbd_req *req)

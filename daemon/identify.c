@@ -142,12 +142,20 @@ static bool may_reshape(const struct lun *l)
 	return !l->size || (l->state == LUN_NO_PATH && !l->users && list_empty(&l->requests));
 }
 
+/* Larger than what clients have open: they go on with the size they know. */
+static bool grown(const struct lun *l, const struct scsi_capacity *c)
+{
+	return l->block_size == c->block_size && c->blocks * c->block_size > l->size;
+}
+
 static void learn(struct engine *e, struct lun *l, const struct identify *id)
 {
-	bool first = !l->announced || !same_shape(l, &id->capacity) ||
+	bool keep = !same_shape(l, &id->capacity) && !may_reshape(l);
+	bool first = !l->announced || (!keep && !same_shape(l, &id->capacity)) ||
 		     l->write_protect != id->mode.write_protect;
 
-	l->size = id->capacity.blocks * id->capacity.block_size;
+	if (!keep)
+		l->size = id->capacity.blocks * id->capacity.block_size;
 	l->block_size = id->capacity.block_size;
 	l->inquiry = id->inquiry;
 	snprintf(l->serial, sizeof(l->serial), "%s", id->serial);
@@ -182,7 +190,7 @@ static struct lun *bind(struct engine *e, struct path *p, const struct identify 
 		snprintf(why, cap, "out of memory");
 		return NULL;
 	}
-	if (!same_shape(l, c) && !may_reshape(l)) {
+	if (!same_shape(l, c) && !may_reshape(l) && !grown(l, c)) {
 		snprintf(why, cap, "another size: %llu bytes in blocks of %u, expected %llu in blocks of %u",
 			 (unsigned long long)(c->blocks * c->block_size), c->block_size,
 			 (unsigned long long)l->size, l->block_size);
@@ -211,6 +219,7 @@ static void finish(struct engine *e, struct identify *id)
 	if (!p->lun)
 		lun_attach_path(e, l, p);
 	learn(e, l, id);
+	l->epoch++;
 	identify_free(e, id);
 	path_set_state(e, p, p->admin_disabled ? PATH_DISABLED : PATH_USABLE, "");
 	if (p->state == PATH_USABLE)

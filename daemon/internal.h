@@ -69,8 +69,8 @@ void lun_detach_path(struct engine *e, struct path *p);
 /* Fails its requests and frees it. No path may be attached. */
 void lun_free(struct engine *e, struct lun *l);
 /* Frees every LUN that lost its last path with the sessions that were removed, once no other can bring one. */
-/* used: also those that clients have open, whose requests then fail. */
-void lun_reap(struct engine *e, bool used);
+/* One that clients have open stays, without a path, until they leave. */
+void lun_reap(struct engine *e);
 void lun_view_path(struct engine *e, struct path *p); /* configuration -> p->view */
 bool lun_has_other_path(const struct lun *l, const struct session *not_this);
 

@@ -11,6 +11,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define IDENTIFY_GRACE_US (5 * US_PER_S)
+
 static const char *const state_names[] = {
 	[LUN_OK] = "ok",
 	[LUN_DEGRADED] = "degraded",
@@ -210,6 +212,31 @@ static int count_usable(const struct lun *l, int *all)
 	return n;
 }
 
+/* A path is being identified anew on a session that lives: an answer is milliseconds away. */
+static bool about_to_return(const struct lun *l)
+{
+	const struct list *pos;
+
+	list_for_each(pos, &l->paths) {
+		const struct path *p = list_entry(pos, struct path, in_lun);
+
+		if (p->state == PATH_IDENTIFYING && session_connected(p->session))
+			return true;
+	}
+	return false;
+}
+
+/* no_path_timeout = fail: at once, but for a path that only has to show who it is again. */
+static void fail_or_wait(struct engine *e, struct lun *l)
+{
+	if (about_to_return(l) && l->no_path.armed)
+		return;
+	if (about_to_return(l))
+		engine_arm(e, &l->no_path, e->now + IDENTIFY_GRACE_US);
+	else
+		no_path_over(e, &l->no_path);
+}
+
 static void set_state(struct engine *e, struct lun *l, enum lun_state st, int usable, int all)
 {
 	enum lun_state old = l->state;
@@ -228,7 +255,7 @@ static void set_state(struct engine *e, struct lun *l, enum lun_state st, int us
 		if (l->opt->no_path_timeout_us)
 			arm_no_path(e, l);
 		else
-			no_path_over(e, &l->no_path);
+			fail_or_wait(e, l);
 		return;
 	}
 	l->no_path_failed = false;
@@ -249,6 +276,8 @@ void lun_update(struct engine *e, struct lun *l)
 	int all, usable = count_usable(l, &all);
 
 	set_state(e, l, !usable ? LUN_NO_PATH : usable < all ? LUN_DEGRADED : LUN_OK, usable, all);
+	if (!usable && !l->no_path_failed && !l->opt->no_path_timeout_us && l->announced)
+		fail_or_wait(e, l);
 	if (usable && l->nwaiting)
 		lun_run(e, l);
 }
@@ -308,7 +337,7 @@ static bool more_to_come(const struct engine *e)
 	return false;
 }
 
-void lun_reap(struct engine *e, bool used)
+void lun_reap(struct engine *e)
 {
 	struct list *pos, *tmp;
 
@@ -317,7 +346,12 @@ void lun_reap(struct engine *e, bool used)
 	list_for_each_safe(pos, tmp, &e->luns) {
 		struct lun *l = list_entry(pos, struct lun, in_engine);
 
-		if (list_empty(&l->paths) && (used || (!l->users && list_empty(&l->requests))))
+		if (list_empty(&l->paths) && (e->stopping || (!l->users && list_empty(&l->requests))))
 			lun_free(e, l);
 	}
+}
+
+void engine_lun_unused(struct engine *e)
+{
+	lun_reap(e);
 }

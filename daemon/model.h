@@ -75,6 +75,7 @@ struct io {
 	uint8_t *data;         /* where its bytes are, inside buf */
 	struct buf *buf;       /* borrowed from the request */
 	unsigned tries;
+	uint64_t failing_since; /* first failure; 0: none yet */
 	bool hedged;
 	uint32_t tried[4];     /* ids of the last paths that failed it */
 	uint8_t ntried;
@@ -153,7 +154,7 @@ struct lun {
 	struct scsi_block_limits limits;
 	struct scsi_provisioning prov;
 	bool write_protect, dpofua;
-	bool fua_refused, no_write_same, no_unmap; /* what the target turned out not to do */
+	bool fua_refused, no_write_same, no_unmap, sync10; /* what the target turned out not to do */
 	const struct dsm *dsm;
 	const struct conf_lun *conf;      /* its section, or NULL */
 	const struct conf_opts *opt;
@@ -164,7 +165,7 @@ struct lun {
 	int npaths;
 	enum lun_state state;
 	uint64_t since;
-	uint32_t epoch;        /* counts lost sessions: the target may have lost power with one */
+	uint32_t epoch;        /* counts identifications: before a new login the target may have lost power */
 	struct list requests;  /* all the engine has, oldest first */
 	struct list waiting;   /* ios waiting for a path or a window, oldest first */
 	struct list delayed;   /* ios waiting for their timer */

@@ -339,8 +339,8 @@ static enum phase next_phase(const struct request *r)
 }
 
 /*
- * FUA by SYNCHRONIZE CACHE. If a path was lost since the body began, the target may have lost power,
- * and with it what was written before: all of it goes again. (What a client wrote without FUA and
+ * FUA by SYNCHRONIZE CACHE. If there was a new login since the body began, the target may have lost
+ * power before it, and with it what was written by then: all of it goes again. (What a client wrote without FUA and
  * flushes later can't be helped that way; no initiator can.)
  */
 static bool sync_came_too_late(const struct request *r)
@@ -438,6 +438,8 @@ void engine_submit(struct engine *e, struct request *r)
 
 	if (e->stopping)
 		r->err = ESHUTDOWN;
+	else if (changes_blocks(r) && (l->opt->read_only || l->write_protect))
+		r->err = EPERM; /* by a reload, after the client opened it */
 	else if (l->no_path_failed)
 		r->err = EIO;
 	else
@@ -447,13 +449,29 @@ void engine_submit(struct engine *e, struct request *r)
 	request_go(e, r);
 }
 
+/* What waits for lost paths has to leave room for the LUNs that work. */
+static uint64_t no_path_bytes(const struct engine *e)
+{
+	const struct list *pos;
+	uint64_t sum = 0;
+
+	list_for_each(pos, &e->luns) {
+		const struct lun *l = list_entry(pos, struct lun, in_engine);
+
+		if (l->state == LUN_NO_PATH)
+			sum += l->queued_bytes;
+	}
+	return sum;
+}
+
 bool engine_admit(struct engine *e, struct lun *l, uint32_t len)
 {
 	/* The smallest max_inflight_bytes there may be holds the largest request. */
 	bool ok = e->inflight_bytes + len <= e->conf->max_inflight_bytes;
 
 	if (l->state == LUN_NO_PATH && l->queued_bytes &&
-	    l->queued_bytes + len > l->opt->no_path_max_bytes)
+	    (l->queued_bytes + len > l->opt->no_path_max_bytes ||
+	     no_path_bytes(e) + len > e->conf->max_inflight_bytes / 2))
 		ok = false;
 	if (!ok)
 		e->starved = true;

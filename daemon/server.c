@@ -88,6 +88,11 @@ static void on_prepare(struct ev_loop *loop, ev_prepare *p, int revents)
 		sv->room = false;
 		nbd_server_resume(sv->nbd);
 	}
+	if (sv->unused) {
+		sv->unused = false;
+		server_enter(sv);
+		engine_lun_unused(sv->engine);
+	}
 	arm_deadline(sv);
 	coalesce(sv);
 }
@@ -206,6 +211,7 @@ int server_start(struct server *sv, struct conf *c, char *why, size_t cap)
 	sv->conf = c;
 	ev_init(&sv->deadline, on_deadline);
 	sv->deadline.data = sv;
+	ev_set_priority(&sv->deadline, EV_MINPRI); /* what has arrived is read before it is called late */
 	ret = start_engine(sv);
 	if (ret) {
 		snprintf(why, cap, "out of memory");

@@ -31,6 +31,7 @@ struct server {
 	ev_prepare prepare;
 	uint64_t armed_for;     /* engine time the deadline timer is armed for; 0: not armed */
 	bool coalescing;
+	bool unused;            /* an export lost its last client */
 	bool room;              /* the engine has room again: resume NBD reads */
 	struct list discoveries;
 	ev_timer drain;         /* while stopping */

@@ -7,6 +7,7 @@
 #include "internal.h"
 
 #include <assert.h>
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -160,9 +161,13 @@ static void paths_down(struct engine *e, struct session *s, const char *text)
 		struct path *p = list_entry(pos, struct path, in_session);
 		bool admin = p->state == PATH_DRAINING || p->state == PATH_DISABLED;
 
-		if (p->lun)
-			p->lun->epoch++;
 		path_set_state(e, p, admin ? PATH_DISABLED : PATH_DOWN, text);
+		/* A path that was down for the administrator changes no state, yet may have had
+		 * commands in flight, which wait now. */
+		if (p->lun && p->lun->no_path_failed)
+			lun_fail_waiting(e, p->lun, EIO);
+		else if (p->lun && p->lun->nwaiting)
+			lun_run(e, p->lun);
 	}
 }
 
@@ -243,7 +248,7 @@ static void session_leave(struct engine *e, struct session *s)
 	session_free(e, s);
 	if (list_empty(&t->sessions) && !t->conf)
 		target_free(e, t);
-	lun_reap(e, true);
+	lun_reap(e);
 }
 
 void session_remove(struct engine *e, struct session *s)
@@ -351,7 +356,7 @@ static void probe_others(struct engine *e, struct session *s)
 
 void session_run(struct engine *e, struct session *s)
 {
-	struct list *pos;
+	struct list *first = s->paths.next, *pos;
 
 	if (!e->nwaiting)
 		return;
@@ -360,6 +365,11 @@ void session_run(struct engine *e, struct session *s)
 
 		if (p->lun && p->lun->nwaiting)
 			lun_run(e, p->lun);
+	}
+	/* The next free place is offered to another LUN first. */
+	if (!list_empty(&s->paths)) {
+		list_del(first);
+		list_add_tail(first, &s->paths);
 	}
 }
 
@@ -534,7 +544,7 @@ void session_scanned(struct engine *e, struct session *s)
 	if (usable)
 		health_reset_backoff(&s->health);
 	s->identified = true;
-	lun_reap(e, false);
+	lun_reap(e);
 	if (s->state == SESSION_IDENTIFYING)
 		session_set_state(e, s, SESSION_UP, "");
 }

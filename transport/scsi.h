@@ -84,6 +84,7 @@ void cdb_read16(struct scsi_cmd *c, uint64_t lba, uint32_t blocks, uint32_t bloc
 void cdb_write16(struct scsi_cmd *c, uint64_t lba, uint32_t blocks, uint32_t block_size,
 		      bool fua);
 /* blocks 0: to the end of the medium (SBC-3 5.22) */
+void cdb_sync_cache10(struct scsi_cmd *c, uint32_t lba, uint16_t blocks);
 void cdb_sync_cache16(struct scsi_cmd *c, uint64_t lba, uint32_t blocks);
 /* One zeroed logical block is the payload (block_size bytes). unmap: the UNMAP bit (SBC-3 5.41). */
 void cdb_write_same16(struct scsi_cmd *c, uint64_t lba, uint32_t blocks, uint32_t block_size,

@@ -8,6 +8,7 @@ enum {
 	OP_TEST_UNIT_READY = 0x00,
 	OP_INQUIRY = 0x12,
 	OP_MODE_SENSE6 = 0x1a,
+	OP_SYNC_CACHE10 = 0x35,
 	OP_UNMAP = 0x42,
 	OP_READ16 = 0x88,
 	OP_WRITE16 = 0x8a,
@@ -85,6 +86,13 @@ void cdb_write16(struct scsi_cmd *c, uint64_t lba, uint32_t blocks, uint32_t blo
 		c->cdb[1] = WRITE_FUA;
 }
 
+void cdb_sync_cache10(struct scsi_cmd *c, uint32_t lba, uint16_t blocks)
+{
+	start(c, OP_SYNC_CACHE10, 10, SCSI_DIR_NONE, 0);
+	put_be32(c->cdb + 2, lba);
+	put_be16(c->cdb + 7, blocks);
+}
+
 void cdb_sync_cache16(struct scsi_cmd *c, uint64_t lba, uint32_t blocks)
 {
 	start_lba16(c, OP_SYNC_CACHE16, SCSI_DIR_NONE, lba, blocks, 0);
@@ -124,6 +132,7 @@ const char *scsi_opcode_name(uint8_t opcode)
 		{ OP_UNMAP, "UNMAP" },
 		{ OP_READ16, "READ(16)" },
 		{ OP_WRITE16, "WRITE(16)" },
+		{ OP_SYNC_CACHE10, "SYNCHRONIZE CACHE(10)" },
 		{ OP_SYNC_CACHE16, "SYNCHRONIZE CACHE(16)" },
 		{ OP_WRITE_SAME16, "WRITE SAME(16)" },
 		{ OP_SERVICE_ACTION_IN16, "READ CAPACITY(16)" },

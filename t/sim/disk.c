@@ -32,6 +32,8 @@ void disk_init(struct sim *s, struct disk *d, int index)
 	d->blocks = d->block_size == 512 ? 128 : 24;
 	d->data = calloc(d->blocks, d->block_size);
 	d->stable = calloc(d->blocks, d->block_size);
+	d->sync16 = sim_chance(s, 80);
+	d->sync10 = !d->sync16 || sim_chance(s, 50);
 	d->has_unmap = sim_chance(s, 60);
 	d->has_ws16 = sim_chance(s, 70);
 	d->ws_unmap = d->has_ws16 && sim_chance(s, 50);
@@ -251,6 +253,10 @@ static void other(struct sim *s, struct disk *d, const struct scsi_cmd *cmd, str
 		break;
 	case 0x35:
 	case 0x91:
+		if (cmd->cdb[0] == 0x35 ? !d->sync10 : !d->sync16) {
+			check_condition(a, SCSI_KEY_ILLEGAL_REQUEST, 0x20, 0);
+			break;
+		}
 		if (!s->mutate || strcmp(s->mutate, "early-flush"))
 			copy(d, 0, d->blocks);
 		break;

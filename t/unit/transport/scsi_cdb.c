@@ -31,6 +31,8 @@ START_TEST(each_command)
 	expect(&c, "8a080000000000000005000000030000", SCSI_DIR_OUT, 12288);
 	cdb_sync_cache16(&c, 0, 0);
 	expect(&c, "91000000000000000000000000000000", SCSI_DIR_NONE, 0);
+	cdb_sync_cache10(&c, 0x01020304, 0x0506);
+	expect(&c, "35000102030400050600", SCSI_DIR_NONE, 0);
 	cdb_write_same16(&c, 16, 0x10000, 512, false);
 	expect(&c, "93000000000000000010000100000000", SCSI_DIR_OUT, 512);
 	cdb_write_same16(&c, 16, 1, 512, true);
