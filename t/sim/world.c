@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* One run: a random world, faults for a while, then peace, in which everything has to come to its end. */
 #include "sim.h"
+#include "../../daemon/internal.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -331,6 +332,30 @@ static void dispatch(struct sim *s, const struct pending *ev)
 	}
 }
 
+/* What waits is waited for: an answer that will come, or a path. Else nobody will ever wake it. */
+static void check_wakeups(struct sim *s)
+{
+	struct list *pos, *q;
+
+	if (!s->engine->nwaiting)
+		return;
+	list_for_each(pos, &s->engine->luns) {
+		struct lun *l = list_entry(pos, struct lun, in_engine);
+		bool usable = false, busy = false;
+
+		list_for_each(q, &l->paths) {
+			struct path *p = list_entry(q, struct path, in_lun);
+
+			usable |= p->state == PATH_USABLE && session_connected(p->session) &&
+				  !p->session->removing;
+			busy |= p->session->load.ios > 0;
+		}
+		if (l->nwaiting && (l->no_path_failed || (usable && !busy)))
+			sim_fail(s, "%s: %llu ios wait and nothing will wake them", l->name,
+				 (unsigned long long)l->nwaiting);
+	}
+}
+
 /* Until `until`, or until done() says so. */
 static void run(struct sim *s, uint64_t until, bool (*done)(const struct sim *s))
 {
@@ -359,6 +384,7 @@ static void run(struct sim *s, uint64_t until, bool (*done)(const struct sim *s)
 			if (engine_deadline(s->engine) <= s->now)
 				sim_fail(s, "a deadline in the past after engine_tick()");
 		}
+		check_wakeups(s);
 	}
 }
 
