@@ -133,7 +133,7 @@ static void fail(struct engine *e, struct path *p, enum path_state st, const cha
 /* Is a LUN of this size and block size what clients of l have open? */
 static bool same_shape(const struct lun *l, const struct scsi_capacity *c)
 {
-	return l->size == c->blocks * c->block_size && l->block_size == c->block_size;
+	return l->reported == c->blocks * c->block_size && l->block_size == c->block_size;
 }
 
 /* A size may be taken over only while nobody can tell: no other path, no client, no request. */
@@ -142,20 +142,24 @@ static bool may_reshape(const struct lun *l)
 	return !l->size || (l->state == LUN_NO_PATH && !l->users && list_empty(&l->requests));
 }
 
-/* Larger than what clients have open: they go on with the size they know. */
+/*
+ * With no other path to contradict it, the same LUN grown: clients go on with the size they know.
+ * While there is one, two sizes at once are no growth but a mistake somewhere.
+ */
 static bool grown(const struct lun *l, const struct scsi_capacity *c)
 {
-	return l->block_size == c->block_size && c->blocks * c->block_size > l->size;
+	return l->state == LUN_NO_PATH && l->block_size == c->block_size && c->blocks * c->block_size > l->size;
 }
 
 static void learn(struct engine *e, struct lun *l, const struct identify *id)
 {
-	bool keep = !same_shape(l, &id->capacity) && !may_reshape(l);
+	bool keep = !may_reshape(l);
 	bool first = !l->announced || (!keep && !same_shape(l, &id->capacity)) ||
 		     l->write_protect != id->mode.write_protect;
 
+	l->reported = id->capacity.blocks * id->capacity.block_size;
 	if (!keep)
-		l->size = id->capacity.blocks * id->capacity.block_size;
+		l->size = l->reported;
 	l->block_size = id->capacity.block_size;
 	l->inquiry = id->inquiry;
 	snprintf(l->serial, sizeof(l->serial), "%s", id->serial);

@@ -150,6 +150,7 @@ struct lun {
 	char serial[64];
 	struct scsi_inquiry inquiry;
 	uint64_t size;         /* bytes; 0: no path was ever identified, not exported yet */
+	uint64_t reported;     /* what the target says it is now: size, or more when it has grown */
 	uint32_t block_size;
 	struct scsi_block_limits limits;
 	struct scsi_provisioning prov;
