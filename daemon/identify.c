@@ -168,7 +168,7 @@ static void learn(struct engine *e, struct lun *l, const struct identify *id)
 	l->write_protect = id->mode.write_protect;
 	l->dpofua = id->mode.dpofua && !l->fua_refused;
 	l->no_unmap = !id->prov.unmap;
-	l->dsm = dsm_claim(&id->inquiry);
+	l->dsm = dsm_claim(&(struct dsm_device){ &id->inquiry, &id->id, id->serial }, NULL);
 	if (first) {
 		l->announced = true;
 		e->ops->lun_ready(e->arg, l);

@@ -219,7 +219,7 @@ static struct dsm_verdict answered(const struct scsi_cmd *c, unsigned attempt)
 	return v;
 }
 
-static struct dsm_verdict verdict(const struct scsi_cmd *c, unsigned attempt)
+struct dsm_verdict dsm_standard_verdict(const struct scsi_cmd *c, unsigned attempt)
 {
 	switch ((enum scsi_outcome)c->outcome) {
 	case SCSI_OUT_STATUS:
@@ -228,13 +228,14 @@ static struct dsm_verdict verdict(const struct scsi_cmd *c, unsigned attempt)
 		return other_path(DSM_COUNTED, "session lost");
 	case SCSI_OUT_REFUSED: /* it has not run: not a retry */
 		return other_path(0, "not sent");
+	case SCSI_OUT_RESPONSE:
 	case SCSI_OUT_ERROR:
 		break;
 	}
 	return other_path(DSM_COUNTED, "unusable answer");
 }
 
-static bool claim(const struct scsi_inquiry *inq)
+static bool claim(const struct dsm_device *d)
 {
 	return true;
 }
@@ -242,5 +243,6 @@ static bool claim(const struct scsi_inquiry *inq)
 const struct dsm dsm_generic = {
 	.name = "generic",
 	.claim = claim,
-	.verdict = verdict,
+	.verdict = dsm_standard_verdict,
+	.probe = DSM_PROBE_TUR,
 };

@@ -56,6 +56,7 @@ struct iscsi_params {
 	uint32_t isid;               /* 24 random bits, stable for this session's portal */
 	unsigned login_timeout_ms;   /* connect and login together */
 	unsigned user_timeout_ms;    /* TCP_USER_TIMEOUT */
+	bool solicited;              /* ImmediateData=No, InitialR2T=Yes (RFC 7143 13.10, 13.11) */
 };
 
 enum iscsi_loss {
@@ -105,6 +106,9 @@ uint64_t iscsi_session_silence_us(const struct iscsi_session *s);
 /* The local address of the connection; 0 or -errno. For the interface monitor. */
 int iscsi_session_local_addr(const struct iscsi_session *s, struct sockaddr_storage *ss)
 	__attribute__((warn_unused_result));
+
+/* TargetPortalGroupTag of the login answer (RFC 7143 13.9), -1: the target did not send it. */
+int iscsi_session_tpgt(const struct iscsi_session *s);
 
 /* RST (SO_LINGER {1,0}), destroy, forget. s may be in any state. NULL is allowed. */
 void iscsi_session_kill(struct iscsi_session *s);

@@ -32,6 +32,7 @@ struct iscsi_session {
 	struct iscsi_callbacks cb;
 	void *arg;
 
+	int tpgt; /* of the login answer; -1: not seen */
 	enum iscsi_state state; /* changed by iscsi_session.c only */
 	ev_io io;               /* on the fd from the connect on */
 	ev_timer deadline;      /* of the login, later of the logout */

@@ -324,3 +324,8 @@ int iscsi_session_local_addr(const struct iscsi_session *s, struct sockaddr_stor
 	memset(ss, 0, sizeof(*ss));
 	return getsockname(fd, (struct sockaddr *)ss, &n) == 0 ? 0 : -errno;
 }
+
+int iscsi_session_tpgt(const struct iscsi_session *s)
+{
+	return s->tpgt;
+}

@@ -52,6 +52,7 @@ enum scsi_outcome {
 	SCSI_OUT_LOST,    /* the session ended first: the command may or may not have run */
 	SCSI_OUT_REFUSED, /* never sent (out of memory, session closing): it has not run */
 	SCSI_OUT_ERROR,   /* the target answered what can't be used (short data, reject) */
+	SCSI_OUT_RESPONSE, /* an iSCSI response other than "command completed": see response */
 };
 
 /*
@@ -72,6 +73,8 @@ struct scsi_cmd {
 	uint8_t status;     /* enum scsi_st, when outcome is SCSI_OUT_STATUS */
 	struct sense sense;
 	uint32_t got;       /* bytes moved, <= len */
+	uint8_t response;   /* RFC 7143 11.4.3, when outcome is SCSI_OUT_RESPONSE; 01h: target failure */
+	bool data_out;      /* valid any time after submit: some of its data may have left this machine */
 };
 
 /* ---- CDBs. Each sets cdb, cdb_len, dir, len; the caller sets lun and iov. ---- */
@@ -93,6 +96,26 @@ void cdb_write_same16(struct scsi_cmd *c, uint64_t lba, uint32_t blocks, uint32_
 #define SCSI_UNMAP_LIST_LEN 24
 void cdb_unmap(struct scsi_cmd *c, uint8_t list[SCSI_UNMAP_LIST_LEN], uint64_t lba,
 		    uint32_t blocks);
+
+void cdb_get_lba_status(struct scsi_cmd *c, uint64_t lba, uint32_t alloc);
+
+/* REPORT TARGET PORT GROUPS with the extended header (SPC-4 6.37); ext false: the short form. */
+void cdb_report_groups(struct scsi_cmd *c, uint32_t alloc, bool ext);
+/* SET TARGET PORT GROUPS: one descriptor (SPC-4 6.45), SCSI_STPG_LEN bytes, written to list. */
+#define SCSI_STPG_LEN 8
+void cdb_set_group(struct scsi_cmd *c, uint8_t list[SCSI_STPG_LEN], uint8_t state, uint16_t group);
+
+/* PERSISTENT RESERVE IN (SPC-4 6.15) and OUT (6.16). The parameter list (24 bytes) is written to list. */
+enum scsi_pr_in { SCSI_PR_READ_KEYS = 0, SCSI_PR_READ_RESERVATION = 1, SCSI_PR_READ_FULL_STATUS = 3 };
+enum scsi_pr_out {
+	SCSI_PR_REGISTER = 0, SCSI_PR_RESERVE = 1, SCSI_PR_RELEASE = 2, SCSI_PR_CLEAR = 3,
+	SCSI_PR_PREEMPT = 4, SCSI_PR_PREEMPT_AND_ABORT = 5, SCSI_PR_REGISTER_AND_IGNORE = 6,
+};
+#define SCSI_PR_OUT_LEN 24
+#define SCSI_PR_WRITE_EXCLUSIVE_ALL 7 /* write exclusive, all registrants (SPC-4 table 224) */
+void cdb_pr_in(struct scsi_cmd *c, enum scsi_pr_in action, uint16_t alloc);
+void cdb_pr_out(struct scsi_cmd *c, uint8_t list[SCSI_PR_OUT_LEN], enum scsi_pr_out action,
+		uint8_t type, uint64_t key, uint64_t sa_key);
 
 /* A word for the log: "READ(16)", "opcode 0x9e" for one it does not know (static storage). */
 const char *scsi_opcode_name(uint8_t opcode);
@@ -134,6 +157,7 @@ int scsi_parse_vpd_serial(const uint8_t *p, size_t len, char *serial, size_t cap
 #define SCSI_ID_MAX 300
 struct scsi_device_id {
 	char id[SCSI_ID_MAX];
+	char t10[SCSI_ID_MAX]; /* the T10 designator alone, as id would have it; "" without one */
 	int relative_port, port_group;
 };
 int scsi_parse_vpd_device_id(const uint8_t *p, size_t len, struct scsi_device_id *out)
@@ -189,5 +213,48 @@ int scsi_parse_mode_sense6(const uint8_t *p, size_t len, struct scsi_mode *out)
  */
 int scsi_parse_report_luns(const uint8_t *p, size_t len, uint16_t *luns, int cap)
 	__attribute__((warn_unused_result));
+
+/* REPORT TARGET PORT GROUPS: at most cap groups; the answer's own count may be larger. */
+struct scsi_port_group {
+	uint16_t id;
+	uint8_t state;       /* asymmetric access state, 4 bits */
+	bool preferred;
+	uint8_t supported;   /* byte 1 of the descriptor: T U O S LBD U S AN AO */
+	uint8_t status;      /* why the state is what it is */
+	uint8_t nports;      /* relative target port identifiers that follow, at most SCSI_GROUP_PORTS kept */
+#define SCSI_GROUP_PORTS 16
+	uint16_t ports[SCSI_GROUP_PORTS];
+};
+struct scsi_groups {
+	int n;
+	uint8_t transition_s; /* implicit transition time, 0: not given */
+#define SCSI_GROUPS_MAX 32
+	struct scsi_port_group g[SCSI_GROUPS_MAX];
+};
+int scsi_parse_groups(const uint8_t *p, size_t len, bool ext, struct scsi_groups *out)
+	__attribute__((warn_unused_result));
+
+/* PERSISTENT RESERVE IN, READ KEYS: at most cap keys, returns how many there are in the answer, or -EPROTO. */
+int scsi_parse_pr_keys(const uint8_t *p, size_t len, uint32_t *generation, uint64_t *keys, int cap)
+	__attribute__((warn_unused_result));
+/* READ RESERVATION: held says whether there is one; with all registrants key is 0. */
+struct scsi_reservation {
+	uint32_t generation;
+	bool held;
+	uint64_t key;
+	uint8_t type;
+};
+int scsi_parse_pr_reservation(const uint8_t *p, size_t len, struct scsi_reservation *out)
+	__attribute__((warn_unused_result));
+const char *scsi_pr_type_name(uint8_t type);
+
+/* GET LBA STATUS (SBC-3 5.4): extents in order, clipped to [lba, lba + blocks). Returns how many, or -EPROTO. */
+struct scsi_lba_extent {
+	uint64_t lba;
+	uint32_t blocks;
+	uint8_t status;      /* 0 mapped, 1 deallocated, 2 anchored */
+};
+int scsi_parse_lba_status(const uint8_t *p, size_t len, uint64_t lba, uint64_t blocks,
+			  struct scsi_lba_extent *out, int cap) __attribute__((warn_unused_result));
 
 #endif

@@ -38,10 +38,13 @@ START_TEST(every_disk_is_claimed_by_the_first_that_wants_it)
 	size_t i, k;
 
 	for (i = 0; i < sizeof(inq) / sizeof(inq[0]); i++) {
-		for (k = 0; dsm_all[k] && !dsm_all[k]->claim(&inq[i]); k++)
+		static const struct scsi_device_id id;
+		struct dsm_device d = { &inq[i], &id, "" };
+
+		for (k = 0; dsm_all[k] && !dsm_all[k]->claim(&d); k++)
 			;
 		ck_assert_ptr_nonnull(dsm_all[k]);
-		ck_assert_ptr_eq(dsm_claim(&inq[i]), dsm_all[k]);
+		ck_assert_ptr_eq(dsm_claim(&d, NULL), dsm_all[k]);
 	}
 }
 END_TEST
