@@ -10,15 +10,22 @@ enum {
 	OP_MODE_SENSE6 = 0x1a,
 	OP_SYNC_CACHE10 = 0x35,
 	OP_UNMAP = 0x42,
+	OP_PR_IN = 0x5e,
+	OP_PR_OUT = 0x5f,
 	OP_READ16 = 0x88,
 	OP_WRITE16 = 0x8a,
 	OP_SYNC_CACHE16 = 0x91,
 	OP_WRITE_SAME16 = 0x93,
 	OP_SERVICE_ACTION_IN16 = 0x9e,
 	OP_REPORT_LUNS = 0xa0,
+	OP_MAINTENANCE_IN = 0xa3,
+	OP_MAINTENANCE_OUT = 0xa4,
 };
 
 #define SA_READ_CAPACITY16 0x10
+#define SA_GET_LBA_STATUS 0x12
+#define SA_TARGET_PORT_GROUPS 0x0a /* the same number to report and to set them */
+#define RTPG_EXTENDED 0x20         /* PARAMETER DATA FORMAT 001b */
 #define WRITE_FUA 0x08
 #define WRITE_SAME_UNMAP 0x08
 
@@ -32,7 +39,7 @@ static void start(struct scsi_cmd *c, uint8_t opcode, uint8_t cdb_len, enum scsi
 	c->len = len;
 }
 
-/* The 16-byte commands keep LBA and length in the same places (SBC-3 5.11, 5.22, 5.34, 5.41). */
+/* The 16-byte commands keep LBA and length in the same places (SBC-3 5.4, 5.11, 5.22, 5.34, 5.41). */
 static void start_lba16(struct scsi_cmd *c, uint8_t opcode, enum scsi_dir dir, uint64_t lba,
 			uint32_t blocks, uint32_t len)
 {
@@ -119,9 +126,53 @@ void cdb_unmap(struct scsi_cmd *c, uint8_t list[SCSI_UNMAP_LIST_LEN], uint64_t l
 	put_be32(list + 16, blocks);
 }
 
+void cdb_get_lba_status(struct scsi_cmd *c, uint64_t lba, uint32_t alloc)
+{
+	start_lba16(c, OP_SERVICE_ACTION_IN16, SCSI_DIR_IN, lba, alloc, alloc);
+	c->cdb[1] = SA_GET_LBA_STATUS;
+}
+
+void cdb_report_groups(struct scsi_cmd *c, uint32_t alloc, bool ext)
+{
+	start(c, OP_MAINTENANCE_IN, 12, SCSI_DIR_IN, alloc);
+	c->cdb[1] = SA_TARGET_PORT_GROUPS | (ext ? RTPG_EXTENDED : 0);
+	put_be32(c->cdb + 6, alloc);
+}
+
+void cdb_set_group(struct scsi_cmd *c, uint8_t list[SCSI_STPG_LEN], uint8_t state, uint16_t group)
+{
+	start(c, OP_MAINTENANCE_OUT, 12, SCSI_DIR_OUT, SCSI_STPG_LEN);
+	c->cdb[1] = SA_TARGET_PORT_GROUPS;
+	put_be32(c->cdb + 6, SCSI_STPG_LEN);
+
+	memset(list, 0, SCSI_STPG_LEN);
+	list[4] = state & 0x0f;
+	put_be16(list + 6, group);
+}
+
+void cdb_pr_in(struct scsi_cmd *c, enum scsi_pr_in action, uint16_t alloc)
+{
+	start(c, OP_PR_IN, 10, SCSI_DIR_IN, alloc);
+	c->cdb[1] = (uint8_t)action & 0x1f;
+	put_be16(c->cdb + 7, alloc);
+}
+
+void cdb_pr_out(struct scsi_cmd *c, uint8_t list[SCSI_PR_OUT_LEN], enum scsi_pr_out action,
+		uint8_t type, uint64_t key, uint64_t sa_key)
+{
+	start(c, OP_PR_OUT, 10, SCSI_DIR_OUT, SCSI_PR_OUT_LEN);
+	c->cdb[1] = (uint8_t)action & 0x1f;
+	c->cdb[2] = type & 0x0f; /* scope 0: the logical unit, the only one left */
+	put_be32(c->cdb + 5, SCSI_PR_OUT_LEN);
+
+	memset(list, 0, SCSI_PR_OUT_LEN);
+	put_be64(list, key);
+	put_be64(list + 8, sa_key);
+}
+
 const char *scsi_opcode_name(uint8_t opcode)
 {
-	/* Names not built here are for what a DSM or another layer may send through the same seam. */
+	/* Where an opcode is many commands: those that are built here. */
 	static const struct {
 		uint8_t opcode;
 		const char *name;
@@ -135,12 +186,12 @@ const char *scsi_opcode_name(uint8_t opcode)
 		{ OP_SYNC_CACHE10, "SYNCHRONIZE CACHE(10)" },
 		{ OP_SYNC_CACHE16, "SYNCHRONIZE CACHE(16)" },
 		{ OP_WRITE_SAME16, "WRITE SAME(16)" },
-		{ OP_SERVICE_ACTION_IN16, "READ CAPACITY(16)" },
+		{ OP_SERVICE_ACTION_IN16, "READ CAPACITY(16) or GET LBA STATUS" },
 		{ OP_REPORT_LUNS, "REPORT LUNS" },
-		{ 0x5e, "PERSISTENT RESERVE IN" },
-		{ 0x5f, "PERSISTENT RESERVE OUT" },
-		{ 0xa3, "MAINTENANCE IN" },
-		{ 0xa4, "MAINTENANCE OUT" },
+		{ OP_PR_IN, "PERSISTENT RESERVE IN" },
+		{ OP_PR_OUT, "PERSISTENT RESERVE OUT" },
+		{ OP_MAINTENANCE_IN, "REPORT TARGET PORT GROUPS" },
+		{ OP_MAINTENANCE_OUT, "SET TARGET PORT GROUPS" },
 	};
 	/* Filled at compile time, so that an unknown opcode needs no buffer of the caller's. */
 #define ROW(h)                                                                                     \

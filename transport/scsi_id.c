@@ -133,7 +133,7 @@ int scsi_parse_vpd_device_id(const uint8_t *p, size_t len, struct scsi_device_id
 {
 	char text[SCSI_ID_MAX] = "";
 	int best_rank = 0;
-	size_t best_len = 0, end, at = 4;
+	size_t best_len = 0, t10_len = 0, end, at = 4;
 
 	memset(out, 0, sizeof(*out));
 	out->relative_port = out->port_group = -1;
@@ -150,7 +150,7 @@ int scsi_parse_vpd_device_id(const uint8_t *p, size_t len, struct scsi_device_id
 		int r;
 
 		if (end - at < 4 || end - at - 4 < p[at + 3]) {
-			out->id[0] = '\0'; /* not even what was found so far */
+			out->id[0] = out->t10[0] = '\0'; /* not even what was found so far */
 			return -EPROTO;
 		}
 		d.code_set = p[at] & 0x0f;
@@ -162,6 +162,10 @@ int scsi_parse_vpd_device_id(const uint8_t *p, size_t len, struct scsi_device_id
 
 		take_port(&d, out);
 		r = d.association == ASSOC_LUN ? rank(d.type) : 0;
+		if (r == rank(TYPE_T10) && d.len > t10_len && to_text(&d, text)) {
+			t10_len = d.len;
+			memcpy(out->t10, text, sizeof(out->t10));
+		}
 		if (r == 0 || r < best_rank || (r == best_rank && d.len <= best_len) ||
 		    !to_text(&d, text))
 			continue;

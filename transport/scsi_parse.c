@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Standard INQUIRY data, READ CAPACITY(16), MODE SENSE(6), REPORT LUNS. Owns nothing. */
+/* Standard INQUIRY data, READ CAPACITY(16), MODE SENSE(6), REPORT LUNS, GET LBA STATUS. Owns nothing. */
 #include <errno.h>
 #include <string.h>
 #include "scsi.h"
@@ -132,5 +132,44 @@ int scsi_parse_report_luns(const uint8_t *p, size_t len, uint16_t *luns, int cap
 	for (p += 8; n >= 8 && found < cap; p += 8, n -= 8)
 		if (memcmp(p + 2, zero, sizeof(zero)) == 0)
 			luns[found++] = get_be16(p);
+	return found;
+}
+
+/*
+ * SBC-3 5.4.2: the first descriptor holds the block that was asked for, each later one goes on where
+ * the one before ended. An answer that does not is no news: a hole taken for data costs time, data
+ * taken for a hole is lost.
+ */
+int scsi_parse_lba_status(const uint8_t *p, size_t len, uint64_t lba, uint64_t blocks,
+			  struct scsi_lba_extent *out, int cap)
+{
+	uint64_t end = blocks > UINT64_MAX - lba ? UINT64_MAX : lba + blocks, next = 0;
+	size_t n;
+	int found = 0;
+
+	if (len < 8)
+		return -ENODATA;
+	n = get_be32(p);
+	if (n < 4)
+		return -EPROTO;
+	n -= 4;
+	if (n > len - 8)
+		n = len - 8;
+	for (p += 8; n >= 16 && found < cap && lba < end; p += 16, n -= 16) {
+		uint64_t start = get_be64(p);
+		uint32_t count = get_be32(p + 8);
+
+		if (count > UINT64_MAX - start || (found ? start != next : start > lba))
+			return -EPROTO;
+		next = start + count;
+		if (next <= lba) /* an empty one */
+			return found ? found : -EPROTO;
+		out[found].lba = lba;
+		out[found].blocks = (uint32_t)((next < end ? next : end) - lba);
+		/* A status of later standards is one of blocks that may hold data. */
+		out[found].status = (p[12] & 0x0f) <= 2 ? p[12] & 0x0f : 0;
+		found++;
+		lba = next;
+	}
 	return found;
 }

@@ -69,7 +69,7 @@ typedef int (*parse_fn)(const uint8_t *p, size_t len);
 /* An own heap block for each: an overread is a report, not luck. */
 static inline int parse_exact(parse_fn parse, const uint8_t *p, size_t len)
 {
-	uint8_t *copy = malloc(len);
+	uint8_t *copy = calloc(len, 1);
 	int r;
 
 	if (len)

@@ -57,12 +57,46 @@ START_TEST(each_command)
 }
 END_TEST
 
+START_TEST(port_groups_and_reservations)
+{
+	struct scsi_cmd c;
+	uint8_t stpg[SCSI_STPG_LEN], pr[SCSI_PR_OUT_LEN];
+
+	memset(&c, 0xff, sizeof(c));
+	memset(stpg, 0xff, sizeof(stpg));
+	memset(pr, 0xff, sizeof(pr));
+	cdb_get_lba_status(&c, 0x0123456789abcdefULL, 4096);
+	expect(&c, "9e120123456789abcdef000010000000", SCSI_DIR_IN, 4096);
+	cdb_report_groups(&c, 0x1234, true);
+	expect(&c, "a32a00000000000012340000", SCSI_DIR_IN, 0x1234);
+	cdb_report_groups(&c, 0x1234, false);
+	expect(&c, "a30a00000000000012340000", SCSI_DIR_IN, 0x1234);
+	cdb_set_group(&c, stpg, 0x1, 0xabcd);
+	expect(&c, "a40a00000000000000080000", SCSI_DIR_OUT, 8);
+	ck_assert_mem_eq(stpg, "\0\0\0\0\x01\0\xab\xcd", 8);
+	cdb_pr_in(&c, SCSI_PR_READ_RESERVATION, 0x1234);
+	expect(&c, "5e010000000000123400", SCSI_DIR_IN, 0x1234);
+	cdb_pr_in(&c, SCSI_PR_READ_KEYS, 8);
+	expect(&c, "5e000000000000000800", SCSI_DIR_IN, 8);
+	cdb_pr_out(&c, pr, SCSI_PR_PREEMPT, SCSI_PR_WRITE_EXCLUSIVE_ALL, 0x1122334455667788ULL,
+		   0x99aabbccddeeff01ULL);
+	expect(&c, "5f040700000000001800", SCSI_DIR_OUT, 24);
+	ck_assert_mem_eq(pr,
+			 "\x11\x22\x33\x44\x55\x66\x77\x88\x99\xaa\xbb\xcc\xdd\xee\xff\x01"
+			 "\0\0\0\0\0\0\0\0", 24);
+	cdb_pr_out(&c, pr, SCSI_PR_REGISTER_AND_IGNORE, 0, 0, 1);
+	expect(&c, "5f060000000000001800", SCSI_DIR_OUT, 24);
+	ck_assert_mem_eq(pr, "\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\1\0\0\0\0\0\0\0\0", 24);
+}
+END_TEST
+
 START_TEST(every_opcode_has_a_name)
 {
 	char want[32];
 
 	ck_assert_str_eq(scsi_opcode_name(0x88), "READ(16)");
 	ck_assert_str_eq(scsi_opcode_name(0xa0), "REPORT LUNS");
+	ck_assert_str_eq(scsi_opcode_name(0xa3), "REPORT TARGET PORT GROUPS");
 	for (int i = 0; i < 256; i++) {
 		const char *name = scsi_opcode_name((uint8_t)i);
 
@@ -82,6 +116,7 @@ int main(void)
 	int failed;
 
 	tcase_add_test(t, each_command);
+	tcase_add_test(t, port_groups_and_reservations);
 	tcase_add_test(t, every_opcode_has_a_name);
 	suite_add_tcase(s, t);
 	sr = srunner_create(s);

@@ -12,7 +12,9 @@ static int parse(const uint8_t *p, size_t len)
 	int r = scsi_parse_vpd_device_id(p, len, &id);
 
 	ck_assert_uint_lt(strnlen(id.id, sizeof(id.id)), sizeof(id.id));
+	ck_assert_uint_lt(strnlen(id.t10, sizeof(id.t10)), sizeof(id.t10));
 	ck_assert((r == 0) == (id.id[0] != '\0'));
+	ck_assert(r == 0 || id.t10[0] == '\0');
 	return r;
 }
 
@@ -53,12 +55,14 @@ START_TEST(real_targets)
 
 	ck_assert_int_eq(scsi_parse_vpd_device_id(tgt_id, sizeof(tgt_id), &id), 0);
 	ck_assert_str_eq(id.id, "naa.60000000000000000e00000000010001");
+	ck_assert_str_eq(id.t10, "t10.IET     00010001");
 	ck_assert_int_eq(id.relative_port, -1);
 	ck_assert_int_eq(id.port_group, -1);
 
 	ck_assert_uint_eq(sizeof(full_id), 4u + 0x74);
 	ck_assert_int_eq(scsi_parse_vpd_device_id(full_id, sizeof(full_id), &id), 0);
 	ck_assert_str_eq(id.id, "naa.6001405a123456789abcdef011223344");
+	ck_assert_str_eq(id.t10, "t10.LIO-ORG FILEIO:abc");
 	ck_assert_int_eq(id.relative_port, 2);
 	ck_assert_int_eq(id.port_group, 7);
 }
@@ -84,6 +88,29 @@ START_TEST(precedence)
 	ck_assert_str_eq(id_of(&p), "naa.60000000000000020000000000000009");
 	add(&p, 3, 0x08, "iqn.2026-01.a:b\0", 16);
 	ck_assert_str_eq(id_of(&p), "name.iqn.2026-01.a:b");
+}
+END_TEST
+
+START_TEST(the_t10_name_alone)
+{
+	struct scsi_device_id id;
+	struct page p;
+
+	begin(&p);
+	add(&p, 1, 0x03, "\x50\x00\x00\x00\x00\x00\x00\x01", 8);
+	ck_assert_int_eq(scsi_parse_vpd_device_id(p.b, p.n, &id), 0);
+	ck_assert_str_eq(id.t10, "");
+	add(&p, 2, 0x91, "ACME    port", 12);
+	add(&p, 2, 0x01, "ACME    ", 8); /* says nothing */
+	ck_assert_int_eq(scsi_parse_vpd_device_id(p.b, p.n, &id), 0);
+	ck_assert_str_eq(id.t10, "");
+	add(&p, 2, 0x01, "ACME    one", 11);
+	add(&p, 2, 0x01, "ACME    longer", 14);
+	add(&p, 2, 0x01, "ACME    late", 12);
+	add(&p, 2, 0x00, "ACME    of the vendor", 21);
+	ck_assert_int_eq(scsi_parse_vpd_device_id(p.b, p.n, &id), 0);
+	ck_assert_str_eq(id.t10, "t10.ACME    longer");
+	ck_assert_str_eq(id.id, "naa.5000000000000001");
 }
 END_TEST
 
@@ -174,6 +201,7 @@ int main(void)
 	tcase_set_timeout(t, 60);
 	tcase_add_test(t, real_targets);
 	tcase_add_test(t, precedence);
+	tcase_add_test(t, the_t10_name_alone);
 	tcase_add_test(t, a_port_never_names_a_unit);
 	tcase_add_test(t, names_that_may_not_be_unique);
 	tcase_add_test(t, text_is_injective);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* INQUIRY, READ CAPACITY(16), MODE SENSE(6), REPORT LUNS. */
+/* INQUIRY, READ CAPACITY(16), MODE SENSE(6), REPORT LUNS, GET LBA STATUS. */
 #include <check.h>
 #include <errno.h>
 #include <stdlib.h>
@@ -39,6 +39,33 @@ static int parse_luns(const uint8_t *p, size_t len)
 	int r = scsi_parse_report_luns(p, len, l, 2);
 
 	ck_assert_int_le(r, 2);
+	return r;
+}
+
+/* Blocks 0 to 7 mapped, 8 to 15 deallocated, 16 to 31 anchored, 32 to 39 of a status yet to come */
+static const uint8_t lba_status[8 + 64] = {
+	0, 0, 0, 68, 0, 0, 0, 0,
+	0, 0, 0, 0, 0, 0, 0, 0,  0, 0, 0, 8,  0, 0, 0, 0,
+	0, 0, 0, 0, 0, 0, 0, 8,  0, 0, 0, 8,  1, 0, 0, 0,
+	0, 0, 0, 0, 0, 0, 0, 16, 0, 0, 0, 16, 2, 0, 0, 0,
+	0, 0, 0, 0, 0, 0, 0, 32, 0, 0, 0, 8,  3, 0, 0, 0,
+};
+
+/* Whatever was sent: extents without a gap, inside what was asked for. */
+static int parse_lba_status(const uint8_t *p, size_t len)
+{
+	struct scsi_lba_extent x[3];
+	uint64_t at = 5;
+	int r = scsi_parse_lba_status(p, len, at, 20, x, 3);
+
+	ck_assert_int_le(r, 3);
+	for (int i = 0; i < r; i++) {
+		ck_assert_uint_eq(x[i].lba, at);
+		ck_assert_uint_gt(x[i].blocks, 0);
+		ck_assert_uint_le(x[i].status, 2);
+		at += x[i].blocks;
+	}
+	ck_assert_uint_le(at, 25);
 	return r;
 }
 
@@ -147,12 +174,73 @@ START_TEST(luns)
 }
 END_TEST
 
+START_TEST(lba_extents)
+{
+	struct scsi_lba_extent x[8];
+	size_t n = sizeof(lba_status);
+	uint8_t b[sizeof(lba_status)];
+
+	ck_assert_int_eq(scsi_parse_lba_status(lba_status, n, 0, 40, x, 8), 4);
+	ck_assert(x[1].lba == 8 && x[1].blocks == 8 && x[1].status == 1);
+	ck_assert(x[2].lba == 16 && x[2].blocks == 16 && x[2].status == 2);
+	ck_assert_uint_eq(x[3].status, 0);
+	/* clipped at both ends */
+	ck_assert_int_eq(scsi_parse_lba_status(lba_status, n, 5, 4, x, 8), 2);
+	ck_assert(x[0].lba == 5 && x[0].blocks == 3 && x[0].status == 0);
+	ck_assert(x[1].lba == 8 && x[1].blocks == 1 && x[1].status == 1);
+	ck_assert_int_eq(scsi_parse_lba_status(lba_status, n, 0, UINT64_MAX, x, 8), 4);
+	ck_assert_int_eq(scsi_parse_lba_status(lba_status, n, 0, 40, x, 2), 2);
+	ck_assert_int_eq(scsi_parse_lba_status(lba_status, n, 0, 0, x, 2), 0);
+	/* cut by the allocation length */
+	ck_assert_int_eq(scsi_parse_lba_status(lba_status, n - 1, 0, 40, x, 8), 3);
+	ck_assert_int_eq(scsi_parse_lba_status(lba_status, 23, 0, 40, x, 8), 0);
+	ck_assert_int_eq(scsi_parse_lba_status(lba_status, 7, 0, 40, x, 8), -ENODATA);
+	memcpy(b, lba_status, n);
+	b[3] = 3;
+	ck_assert_int_eq(scsi_parse_lba_status(b, n, 0, 40, x, 8), -EPROTO);
+	b[3] = 20; /* says that it ends after the first */
+	ck_assert_int_eq(scsi_parse_lba_status(b, n, 0, 40, x, 8), 1);
+}
+END_TEST
+
+START_TEST(lba_extents_that_contradict_each_other)
+{
+	struct scsi_lba_extent x[8];
+	size_t n = sizeof(lba_status);
+	uint8_t b[sizeof(lba_status)];
+
+	memcpy(b, lba_status, n);
+	b[15] = 1; /* begins after the block that was asked for */
+	ck_assert_int_eq(scsi_parse_lba_status(b, n, 0, 40, x, 8), -EPROTO);
+	ck_assert_int_eq(scsi_parse_lba_status(lba_status, n, 60, 8, x, 8), -EPROTO);
+	memcpy(b, lba_status, n);
+	b[31] = 9; /* a gap */
+	ck_assert_int_eq(scsi_parse_lba_status(b, n, 0, 40, x, 8), -EPROTO);
+	b[31] = 7; /* an overlap */
+	ck_assert_int_eq(scsi_parse_lba_status(b, n, 0, 40, x, 8), -EPROTO);
+	memcpy(b, lba_status, n);
+	b[35] = 0; /* empty: what came before it is good */
+	ck_assert_int_eq(scsi_parse_lba_status(b, n, 0, 40, x, 8), 1);
+	b[19] = 0;
+	ck_assert_int_eq(scsi_parse_lba_status(b, n, 0, 40, x, 8), -EPROTO);
+	memset(b + 8, 0xff, 12); /* past the last block there can be */
+	b[15] = 0xf0;
+	ck_assert_int_eq(scsi_parse_lba_status(b, n, UINT64_MAX - 15, 1, x, 8), -EPROTO);
+	/* one so long that it ends past 32 bits */
+	memcpy(b, lba_status, n);
+	memset(b + 16, 0xff, 4);
+	ck_assert_int_eq(scsi_parse_lba_status(b, 24, 0, UINT64_MAX, x, 8), 1);
+	ck_assert_uint_eq(x[0].blocks, UINT32_MAX);
+}
+END_TEST
+
 START_TEST(hostile)
 {
 	mistreat(parse_inquiry, tgt_inquiry, sizeof(tgt_inquiry));
 	mistreat(parse_capacity, tgt_capacity, sizeof(tgt_capacity));
 	mistreat(parse_mode, tgt_mode, sizeof(tgt_mode));
 	mistreat(parse_luns, tgt_luns, sizeof(tgt_luns));
+	mistreat(parse_lba_status, lba_status, sizeof(lba_status));
 }
 END_TEST
 
@@ -169,6 +257,8 @@ int main(void)
 	tcase_add_test(t, mode);
 	tcase_add_test(t, mode_page_behind_others);
 	tcase_add_test(t, luns);
+	tcase_add_test(t, lba_extents);
+	tcase_add_test(t, lba_extents_that_contradict_each_other);
 	tcase_add_test(t, hostile);
 	suite_add_tcase(s, t);
 	sr = srunner_create(s);
