@@ -17,7 +17,7 @@ client_start() {
 	mkfifo "$T/asked"
 	: >"$T/answers"
 	/usr/bin/python3 "$TOP/t/tools/nbd-async.py" "$(uri disk)" <"$T/asked" >"$T/answers" 2>>"$T/client.log" &
-	PID[client]=$!
+	PID["client"]=$!
 	exec {CLIENT_FD}>"$T/asked"
 }
 client_end() {
