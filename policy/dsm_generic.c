@@ -181,14 +181,17 @@ static bool is_read(const struct scsi_cmd *c)
 	}
 }
 
+#define UNMAP 0x42
+
 /*
  * The target says that the command is completed. A residual (RFC 7143 11.4.5) contradicts it for a
- * READ and for all that sends data; for INQUIRY and its like it only means a shorter answer than
- * there was room for.
+ * READ and for all that sends blocks; for INQUIRY and its like it only means a shorter answer than
+ * there was room for. So it does for UNMAP, which is advice (SBC-3 4.7.3): tgt says of each that none of
+ * its list was transferred, and has done all of it.
  */
 static struct dsm_verdict done(const struct scsi_cmd *c)
 {
-	if (c->got < c->len && c->dir == SCSI_DIR_OUT)
+	if (c->got < c->len && c->dir == SCSI_DIR_OUT && c->cdb[0] != UNMAP)
 		return other_path(DSM_COUNTED, "short write");
 	if (c->got < c->len && is_read(c))
 		return other_path(DSM_COUNTED, "short read");

@@ -238,7 +238,7 @@ END_TEST
 
 START_TEST(short_write_is_no_success)
 {
-	static const uint8_t writes[] = { WRITE16, 0x93 /* WRITE SAME(16) */, 0x42 /* UNMAP */ };
+	static const uint8_t writes[] = { WRITE16, 0x93 /* WRITE SAME(16) */ };
 	size_t i;
 
 	for (i = 0; i < sizeof(writes); i++) {
@@ -251,6 +251,19 @@ START_TEST(short_write_is_no_success)
 		c.sense = (struct sense){ .valid = true, .key = SCSI_KEY_RECOVERED_ERROR };
 		expect(&c, DSM_OTHER_PATH, DSM_COUNTED, 0);
 	}
+}
+END_TEST
+
+/* tgt says so of each one that it did, and for ever. */
+START_TEST(short_unmap_list_is_believed)
+{
+	struct scsi_cmd c = command(0x42, SCSI_DIR_OUT);
+
+	c.got = 0;
+	expect(&c, DSM_DONE, 0, 0);
+	c.status = SCSI_ST_CHECK_CONDITION;
+	c.sense = (struct sense){ .valid = true, .key = SCSI_KEY_ILLEGAL_REQUEST, .asc = 0x26 };
+	expect(&c, DSM_CLIENT_ERROR, DSM_UNSUPPORTED, ENOTSUP);
 }
 END_TEST
 
@@ -371,6 +384,7 @@ int main(void)
 	tcase_add_test(tc, outcomes_below_scsi);
 	tcase_add_test(tc, short_read_is_no_success);
 	tcase_add_test(tc, short_write_is_no_success);
+	tcase_add_test(tc, short_unmap_list_is_believed);
 	tcase_add_test(tc, short_answer_to_others_is_normal);
 	tcase_add_test(tc, bytes_do_not_excuse_an_error);
 	tcase_add_test(tc, pauses_double_up_to_a_bound);

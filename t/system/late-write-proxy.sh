@@ -1,0 +1,275 @@
+#!/bin/bash
+# A write held in the network while its path fails over never lands over a newer one; with fence = off it does.
+. "$(dirname "$0")/../lib.sh"
+
+# Cable 1 leads to tgtd through a proxy that holds what comes from mpiod. W1 (0x11) stays in it and is acknowledged
+# through cable 2; then comes W2 over it; then the proxy delivers. tgtd honours session reinstatement only with
+# CHAP: target 1 is without, target 2 with. CASES="off:plain:same ..." picks cases.
+/usr/bin/python3 -c 'import nbd' 2>/dev/null || skip "without python3-libnbd"
+HOLD=$T/hold.sock
+NEAR=10.77.1.2:3261
+KB=1024
+
+# ---- one client that does not wait ----
+
+client_start() {
+	rm -f "$T/asked"
+	mkfifo "$T/asked"
+	: >"$T/answers"
+	/usr/bin/python3 "$TOP/t/tools/nbd-async.py" "$(uri disk)" <"$T/asked" >"$T/answers" 2>>"$T/client.log" &
+	PID["client"]=$!
+	exec {CLIENT_FD}>"$T/asked"
+}
+client_end() {
+	exec {CLIENT_FD}>&-
+	stop client || true
+}
+ask() { echo "$*" >&"$CLIENT_FD"; }
+answered() {
+	alive client || fail "the client died: $(tail -n 3 "$T/client.log")"
+	grep -q "^$1 " "$T/answers"
+}
+answer() { # NAME: waits; it has to be a good one
+	until_true "$1 completes" answered "$1"
+	grep -q "^$1 ok" "$T/answers" || fail "$1: $(grep "^$1 " "$T/answers")"
+}
+order_of() { grep -n "^$1 " "$T/answers" | cut -d: -f1; }
+
+# ---- the proxy ----
+
+hold() { "$B/tools/hold-proxy" --ctl "$HOLD" "$@"; }
+held() { [ "$(hold stats | jq .held_up)" -ge "$1" ]; }
+first_gone() { hold status | jq -e --argjson id "$FIRST" 'all(.connections[]; .id != $id)' >/dev/null; }
+
+# ---- what is on the disk: runs of bytes of BASE .. BASE + 12k, as "11*4096 22*8192" ----
+
+on_disk() {
+	dd if="$T/disk-$TID-1" iflag=skip_bytes,count_bytes skip="$BASE" count=$((12 * KB)) status=none |
+		od -An -v -tx1 -w1 | tr -d ' ' | uniq -c | awk '{ printf "%s%s*%d", n++ ? " " : "", $2, $1 }'
+}
+disk_is() { [ "$(on_disk)" = "$1" ]; }
+
+# ---- shapes: what W1 and W2 are, and what is right afterwards (RIGHT) or shows the corruption (LATE) ----
+
+shape_same() {
+	W1=("$BASE $((8 * KB))")
+	W2="write w2 $BASE $((8 * KB)) 0x22"
+	RIGHT="22*8192 ee*4096" LATE="11*8192 ee*4096"
+}
+shape_partial() {
+	W1=("$BASE $((8 * KB))")
+	W2="write w2 $((BASE + 4 * KB)) $((8 * KB)) 0x22"
+	RIGHT="11*4096 22*8192" LATE="11*8192 22*4096"
+}
+shape_trim() {
+	W1=("$BASE $((8 * KB))")
+	W2="trim w2 $BASE $((8 * KB))"
+	RIGHT="00*8192 ee*4096" LATE="11*8192 ee*4096"
+}
+shape_zero() {
+	W1=("$BASE $((8 * KB))")
+	W2="zero w2 $BASE $((8 * KB))"
+	RIGHT="00*8192 ee*4096" LATE="11*8192 ee*4096"
+}
+shape_several() {
+	W1=("$BASE $((4 * KB))" "$((BASE + 4 * KB)) $((4 * KB))" "$((BASE + 8 * KB)) $((4 * KB))")
+	W2="write w2 $BASE $((12 * KB)) 0x22"
+	RIGHT="22*12288" LATE="11*12288"
+}
+
+# ---- a case ----
+
+configure() { # METHOD TIMEOUT
+	{
+		conf_head
+		printf '[target t]\niqn = %s%s\nportal = %s\nportal = %s\n' "$IQN" "$TID" "$NEAR" "$(portal 2)"
+		[ "$TID" = 1 ] || printf 'chap_user = alice\nchap_secret_file = %s\n' "$T/secret"
+		printf '[defaults]\npolicy = failover-only\nprobation = off\n'
+		[ -z "$FENCES" ] || printf 'fence = %s\nfence_timeout = %s\n' "$1" "$2"
+		printf '[lun disk]\nid = %s\npreferred = %s\n' "${IDS[$TID]}" "$NEAR"
+	} >"$T/mpiod.conf"
+}
+
+# W1 is in the proxy, and acknowledged through the other path
+w1_in_doubt() {
+	local i bytes=0
+	hold hold up >"$T/out"
+	for i in "${!W1[@]}"; do
+		ask "write w1.$i ${W1[i]} 0x11"
+		bytes=$((bytes + 48)) # the header, which is all there is before the target asks for the rest
+		[ "$METHOD" = solicited ] || bytes=$((bytes + ${W1[i]#* }))
+	done
+	until_true "W1 is held" held "$bytes"
+	for i in "${!W1[@]}"; do answer "w1.$i"; done
+}
+
+# W2 waits; others do not
+w2_waits() {
+	ask "$W2"
+	ask "read r $BASE $((12 * KB))"
+	ask "write w3 $((BASE + 64 * KB)) 4096 0x33"
+	answer r
+	answer w3
+	sleep 1
+	if answered w2; then fail "W2 did not wait for the end of the doubt"; fi
+}
+
+# The proxy delivers, all of W1's session and its end, and the path returns
+deliver() {
+	hold release >"$T/out"
+	until_true "the old connection is over" first_gone
+	mpiod_wait 2 disk
+}
+
+# through a path that had no part in it
+read_fresh() {
+	ctl path disable "$(path_of 2 disk)" >"$T/out"
+	until_true "only the fresh path is left" has_paths 1 disk
+	ask "read fresh $BASE $((12 * KB))"
+	answer fresh
+	assert_eq "$(sed -n 's/^fresh ok [0-9]* //p' "$T/answers")" "$1" "read through the fresh path"
+}
+
+w2_stays() {
+	sleep 0.3 # for what tgtd's threads still do
+	assert_eq "$(on_disk)" "$RIGHT" "on the disk after the late delivery"
+	read_fresh "$RIGHT"
+	assert_eq "$(on_disk)" "$RIGHT" "on the disk at the end"
+}
+
+# ---- what a method promises ----
+
+# Nothing: the late W1 is seen to destroy W2. (A test that can't see that sees nothing.)
+promise_none() {
+	w1_in_doubt
+	ask "$W2"
+	answer w2
+	disk_is "$RIGHT" || fail "before the delivery: $(on_disk), expected $RIGHT"
+	deliver
+	until_true "the late W1 shows: $LATE" disk_is "$LATE"
+	read_fresh "$LATE"
+}
+
+# W2 completes while the bytes are still held, and stays
+promise_soon() {
+	w1_in_doubt
+	ask "$W2"
+	answer w2
+	deliver
+	w2_stays
+}
+
+# W2 waits until the old session is over, and stays
+promise_wait() {
+	w1_in_doubt
+	w2_waits
+	deliver
+	answer w2
+	w2_stays
+}
+
+# The path is back by another way through the network while the old bytes are still held: that proves nothing
+promise_back() {
+	w1_in_doubt
+	hold hold-new off >"$T/out"
+	w2_waits
+	mpiod_wait 2 disk
+	deliver
+	answer w2
+	w2_stays
+}
+
+# W2 waits for fence_timeout, no longer, and an error says what is at stake
+promise_timeout() {
+	w1_in_doubt
+	w2_waits
+	answer w2
+	ctl --json events | jq -e '.events | any(.level == "error" and (.kind | test("fence")))' >/dev/null ||
+		fail "no error tells that the wait was given up: $(ctl events)"
+	deliver
+}
+
+run_case() { # METHOD TIMEOUT CHAP PROMISE SHAPE
+	local begin=$SECONDS
+	METHOD=$1 TID=1
+	[ "$3" = plain ] || TID=2
+	CASE=$((CASE + 1))
+	BASE=$((CASE * 1024 * KB))
+	"shape_$5"
+	# so that nothing is mistaken for zeroes that were always there
+	head -c $((128 * KB)) /dev/zero | tr '\0' '\356' |
+		dd of="$T/disk-$TID-1" oflag=seek_bytes seek="$BASE" conv=notrunc status=none
+	spawn proxy nsenter "--net=/run/netns/$NS-tgt" "$B/tools/hold-proxy" --listen "$NEAR" \
+		--to "$(portal 1)" --control "$HOLD"
+	until_true "the proxy listens" test -S "$HOLD"
+	configure "$1" "$2"
+	mpiod_up
+	mpiod_wait 2 disk
+	# sessions that only tried the target out are gone by now
+	FIRST=$(hold status | jq '.connections | last.id')
+	client_start
+	"promise_$4"
+	client_end
+	mpiod_down
+	stop proxy || true
+	rm -f "$HOLD"
+	say "ok $1, $3 target, $5: $4 ($((SECONDS - begin)) s)"
+}
+
+# ---- the table ----
+
+each_shape() { # METHOD TIMEOUT CHAP PROMISE [SHAPE...]
+	local head=("${@:1:4}") shape
+	shift 4
+	[ $# -gt 0 ] || set -- same partial trim zero several
+	for shape in "$@"; do
+		[ -z "${CASES:-}" ] || [[ " $CASES " == *" ${head[0]}:${head[2]}:$shape "* ]] || continue
+		run_case "${head[@]}" "$shape"
+	done
+}
+
+net_up 2
+tgt_up
+for tid in 1 2; do
+	tgt_target a $tid
+	tgt_lun 1 64M a $tid
+	tgta --mode logicalunit --op update --tid $tid --lun 1 --params thin_provisioning=1
+done
+tgt_chap alice alice-secret-1 a 2
+(umask 077 && echo alice-secret-1 >"$T/secret")
+
+# the identifiers, and whether this mpiod knows fences at all
+declare -A IDS=()
+FENCES=
+for TID in 1 2; do
+	IDS[$TID]=naa.0
+	configure off 15
+	sed -i '/^\[lun/,$d' "$T/mpiod.conf"
+	sed -i "s/^portal = $NEAR/portal = $(portal 1)/" "$T/mpiod.conf"
+	mpiod_up
+	mpiod_wait 2
+	IDS[$TID]=$(js '.luns[0].id')
+	mpiod_down
+done
+FENCES=1
+configure off 15
+"$MPIOD" -t -c "$T/mpiod.conf" >"$T/out" 2>&1 || FENCES=
+CASE=0
+
+#          method     timeout target promise
+each_shape off        15      plain  none
+each_shape off        15      chap   none same
+if [ -z "$FENCES" ]; then
+	say "this mpiod has no fences: only what happens without was tested"
+	exit 0
+fi
+each_shape auto       60      chap   soon
+each_shape auto       60      plain  wait
+each_shape reinstate  60      chap   soon same
+each_shape reinstate  60      plain  wait same # not honoured by this target: as hold
+each_shape hold       60      chap   wait same
+each_shape hold       60      plain  wait
+each_shape hold       60      plain  back same
+each_shape hold       3       plain  timeout same
+each_shape solicited  60      plain  soon
+each_shape solicited  60      chap   soon same
