@@ -41,6 +41,7 @@ struct attempt *attempt_new(struct engine *e, struct session *s, struct path *p,
 	a->buf = buf ? buf_ref(buf) : NULL;
 	a->cmd = (struct scsi_cmd *)(void *)((char *)a + CMD_OFFSET);
 	memset(a->cmd, 0, sizeof(*a->cmd));
+	a->cmd->data_out = true; /* unless the initiator knows better */
 	if (p)
 		a->cmd->lun = p->lun_number;
 	return a;

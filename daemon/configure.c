@@ -3,6 +3,7 @@
  * The configuration as the difference of two sets: what is in the new one and not here is added,
  * what is here and not in the new one is removed, what is the same is left alone, I/O included.
  */
+#include "fence.h"
 #include "internal.h"
 
 #include <stdio.h>
@@ -116,6 +117,7 @@ static void add_target(struct engine *e, const struct conf_target *c)
 	}
 	t->conf = c;
 	list_init(&t->sessions);
+	list_init(&t->trusts);
 	list_add_tail(&t->in_engine, &e->targets);
 	target_begin(e, t);
 }
@@ -127,6 +129,7 @@ static void remove_target(struct engine *e, struct target *t)
 	bool empty = list_empty(&t->sessions);
 
 	engine_disarm(e, &t->discover);
+	nexus_forget(e, t);
 	t->conf = NULL;
 	if (empty) {
 		target_free(e, t);
@@ -147,6 +150,7 @@ void target_free(struct engine *e, struct target *t)
 {
 	while (!list_empty(&t->sessions))
 		session_free(e, list_entry(t->sessions.next, struct session, in_target));
+	nexus_forget(e, t);
 	engine_disarm(e, &t->discover);
 	list_del(&t->in_engine);
 	free(t);

@@ -150,6 +150,33 @@ static json_t *run_paths(const struct call *k)
 	return no_lun(name);
 }
 
+static json_t *run_reservations(const struct call *k)
+{
+	const char *name = string_arg(k, "lun");
+	bool found;
+	json_t *data;
+
+	touch(k);
+	data = status_reservations_json(k->c->engine, name, &found);
+	if (found)
+		return answer(data);
+	json_decref(data);
+	return no_lun(name);
+}
+
+static json_t *run_explain(const struct call *k)
+{
+	const char *name = string_arg(k, "lun");
+	bool found;
+	json_t *data;
+
+	if (!name)
+		return missing("lun");
+	touch(k);
+	data = status_explain_json(k->c->engine, name, &found);
+	return found ? answer(data) : no_lun(name);
+}
+
 static json_t *run_events(const struct call *k)
 {
 	struct events *r = k->c->events;
@@ -296,6 +323,8 @@ static const struct command commands[] = {
 	{ "policy", run_policy },
 	{ "reload", run_reload },
 	{ "rescan", run_rescan },
+	{ "reservations", run_reservations },
+	{ "explain", run_explain },
 };
 
 static json_t *run(struct call *k)

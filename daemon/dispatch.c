@@ -4,6 +4,7 @@
  * what came back. What can't be sent now waits on lun->waiting, never inside the initiator, so that
  * failover can move it.
  */
+#include "fence.h"
 #include "internal.h"
 
 #include <assert.h>
@@ -132,6 +133,7 @@ static int try_on(struct engine *e, struct io *io, struct path *p, struct buf *b
 	if (ret)
 		return ret;
 	list_add_tail(&a->sibling, &io->attempts);
+	failover_sent(e, io);
 	return 0;
 }
 
@@ -327,6 +329,7 @@ static void io_success(struct engine *e, struct io *io, struct attempt *a)
 	if (a->hedge)
 		memcpy(io->data, a->buf->data, a->cmd->len);
 	orphan_attempts(io);
+	failover_good(e, io);
 	io_finish(e, io, 0);
 }
 
@@ -386,16 +389,16 @@ static void grow_window(struct engine *e, struct session *s)
 		s->window++;
 }
 
-static void apply_effects(struct engine *e, struct path *p, unsigned effects, const char *why)
+void apply_effects(struct engine *e, struct path *p, unsigned effects, const char *why)
 {
 	if (effects & DSM_SHRINK_WINDOW)
 		shrink_window(e, p->session);
 	if (effects & DSM_COUNTED)
 		p->n.retries++;
 	if (effects & DSM_REGROW)
-		engine_emit(e, EVENT_WARNING, "capacity-changed", p->lun, p->name,
-			    "the target says the capacity changed; clients keep the old size until "
-			    "every path has logged in again and no client is attached");
+		grow_look(e, p->lun);
+	if (effects & DSM_REGROUP)
+		verify_path(e, p);
 	if ((effects & DSM_RESCAN) && !p->session->removing)
 		session_scan(e, p->session);
 	if ((effects & DSM_REIDENTIFY) && p->state == PATH_USABLE) {
@@ -416,6 +419,8 @@ static void io_outcome(struct engine *e, struct attempt *a)
 	a->io = NULL;
 	if (v.action == DSM_DONE)
 		grow_window(e, p->session);
+	if (v.alua != DSM_ALUA_UNKNOWN)
+		groups_told(e, p, v.alua);
 	if (v.effects)
 		apply_effects(e, p, v.effects, v.why);
 	switch ((enum dsm_action)v.action) {
@@ -452,6 +457,10 @@ void io_requeue(struct engine *e, struct attempt *a)
 	a->path->n.retries++;
 	if (!list_empty(&io->attempts))
 		return;
+	if (e->mutate == ENGINE_DROP_RETRY) {
+		io_finish(e, io, 0);
+		return;
+	}
 	io->tries++;
 	io->hedged = false;
 	io->stay = 0;

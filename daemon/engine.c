@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The engine as a whole: its birth, its clock, its end, and how it speaks. */
+#include "fence.h"
 #include "internal.h"
 
 #include <assert.h>
@@ -32,6 +33,9 @@ struct engine *engine_new(const struct engine_ops *ops, void *arg, struct buf_po
 	list_init(&e->luns);
 	list_init(&e->free_attempts);
 	list_init(&e->free_ios);
+	list_init(&e->doubts);
+	list_init(&e->enders);
+	list_init(&e->failovers);
 	return e;
 }
 
@@ -45,6 +49,7 @@ void engine_free(struct engine *e)
 	while (!list_empty(&e->targets))
 		target_free(e, list_entry(e->targets.next, struct target, in_engine));
 	lun_reap(e);
+	failover_free_all(e);
 	assert(list_empty(&e->luns) && !heap_first(&e->heap));
 	while ((l = list_pop(&e->free_attempts)))
 		free(list_entry(l, struct attempt, link));
@@ -118,6 +123,27 @@ void engine_emit(struct engine *e, enum event_level level, const char *kind, con
 	e->ops->event(e->arg, &ev);
 }
 
+void engine_emit_failover(struct engine *e, const char *session, const struct event_failover *fo,
+			  const char *fmt, ...)
+{
+	char text[700];
+	struct event ev = {
+		.seq = ++e->event_seq,
+		.at_us = e->now,
+		.level = EVENT_WARNING,
+		.kind = "failover",
+		.path = session,
+		.text = text,
+		.failover = fo,
+	};
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	e->ops->event(e->arg, &ev);
+}
+
 void engine_shutdown(struct engine *e)
 {
 	struct list *t, *pos, *tmp;
@@ -138,6 +164,11 @@ void engine_shutdown(struct engine *e)
 			engine_disarm(e, &s->timer);
 		}
 	}
+}
+
+bool engine_in_doubt(const struct engine *e)
+{
+	return !list_empty(&e->doubts);
 }
 
 bool engine_idle(const struct engine *e)

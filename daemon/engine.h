@@ -14,6 +14,7 @@
 #define DAEMON_ENGINE_H
 
 #include "../conf/conf.h"
+#include "../policy/range.h"
 #include "../transport/buf.h"
 #include "../transport/list.h"
 #include "../transport/scsi.h"
@@ -38,7 +39,7 @@ struct request {
 
 	/* The engine's own. */
 	uint8_t phase;
-	bool exclusive, blocked; /* range lock of read-modify-write */
+	bool exclusive;      /* partial blocks: read, modify, write */
 	bool tainted;        /* a late answer may still write into the buffer */
 	bool volatile_part;  /* FUA, and a part of it was written without */
 	uint32_t epoch;      /* lun->epoch when its body began */
@@ -49,10 +50,22 @@ struct request {
 	uint64_t body_lba, body_end, cursor; /* blocks of the body; the first not yet sent */
 	struct buf *bounce;  /* blocks that are read before they are changed */
 	struct list link;    /* on lun->requests, from engine_submit() to request_done() */
-	struct list lock;    /* on lun->writers while it changes blocks */
+	struct range range;  /* in lun->writers while it changes blocks */
+	uint64_t order;      /* among lun->writers */
+	unsigned blockers;   /* earlier writers of its blocks that are not done */
+	struct list wait;    /* on lun->ready, or lun->fenced */
 };
 
 enum event_level { EVENT_INFO, EVENT_WARNING, EVENT_ERROR };
+
+/* The story of one lost session, in microseconds of engine time; 0: it did not happen. */
+struct event_failover {
+	uint64_t noticed_us, verdict_us, resubmitted_us, first_good_us, fence_end_us;
+	unsigned moved;      /* commands that were in flight */
+	uint64_t bytes;      /* theirs */
+	const char *by;      /* what it was noticed by */
+	const char *fence;   /* what ended the last doubt, "" without one */
+};
 
 struct event {
 	uint64_t seq;        /* 1, 2, 3, ... */
@@ -62,6 +75,7 @@ struct event {
 	const char *lun;     /* export name, or NULL */
 	const char *path;    /* path or session name, or NULL */
 	const char *text;    /* one sentence */
+	const struct event_failover *failover; /* of kind "failover", else NULL */
 };
 
 struct engine_ops {
@@ -136,7 +150,8 @@ void engine_session_up(struct engine *e, struct session *s);
 enum session_loss {
 	SESSION_LOSS_CONNECT,
 	SESSION_LOSS_LOGIN,
-	SESSION_LOSS_CLOSED,
+	SESSION_LOSS_CLOSED, /* the target closed or reset the connection: it knows that the session is over */
+	SESSION_LOSS_ERROR,  /* this side gave it up, after an error of the connection or the protocol */
 	SESSION_LOSS_LOGOUT,
 	SESSION_LOSS_LINK, /* the local interface lost its carrier or its address */
 };
@@ -172,5 +187,7 @@ int engine_lun_policy(struct engine *e, const char *lun, const char *policy);
 /* Stop taking new work: kill every session politely once it is idle. engine_idle() tells when. */
 void engine_shutdown(struct engine *e);
 bool engine_idle(const struct engine *e);
+/* Is any write of a lost session still in doubt? */
+bool engine_in_doubt(const struct engine *e);
 
 #endif

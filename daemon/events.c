@@ -61,8 +61,9 @@ static size_t room(const char *s)
 static struct events_entry *entry_new(const struct event *ev)
 {
 	const char *kind = ev->kind ? ev->kind : "", *text = ev->text ? ev->text : "";
-	struct events_entry *n =
-		malloc(sizeof(*n) + room(kind) + room(ev->lun) + room(ev->path) + room(text));
+	const struct event_failover *fo = ev->failover;
+	struct events_entry *n = malloc(sizeof(*n) + room(kind) + room(ev->lun) + room(ev->path) +
+					room(text) + (fo ? room(fo->by) + room(fo->fence) : 0));
 	char *at;
 
 	if (!n)
@@ -73,6 +74,12 @@ static struct events_entry *entry_new(const struct event *ev)
 	n->lun = keep(&at, ev->lun);
 	n->path = keep(&at, ev->path);
 	n->text = keep(&at, text);
+	n->has_failover = fo;
+	if (fo) {
+		n->failover = *fo;
+		n->failover.by = keep(&at, fo->by);
+		n->failover.fence = keep(&at, fo->fence);
+	}
 	return n;
 }
 

@@ -20,6 +20,8 @@ struct events_entry {
 	const char *lun;     /* or NULL */
 	const char *path;    /* or NULL */
 	const char *text;    /* never NULL */
+	bool has_failover;
+	struct event_failover failover; /* its strings are the entry's */
 };
 
 /* A ring of `kept` entries; NULL: out of memory. */

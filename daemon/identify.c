@@ -4,6 +4,7 @@
  * command each; a mandatory step that fails costs the path, an optional one leaves its defaults.
  * SPC-4 6.6 (INQUIRY), 7.8 (VPD), SBC-3 5.16 (READ CAPACITY(16)).
  */
+#include "fence.h"
 #include "internal.h"
 
 #include <errno.h>
@@ -29,6 +30,7 @@ struct identify {
 	struct scsi_provisioning prov;
 	struct scsi_capacity capacity;
 	struct scsi_mode mode;
+	struct scsi_groups groups;
 };
 
 struct step {
@@ -45,6 +47,8 @@ static void build_vpd_80(struct scsi_cmd *c) { cdb_inquiry(c, true, 0x80, ANSWER
 static void build_vpd_83(struct scsi_cmd *c) { cdb_inquiry(c, true, 0x83, ANSWER_BYTES); }
 static void build_vpd_b0(struct scsi_cmd *c) { cdb_inquiry(c, true, 0xb0, ANSWER_BYTES); }
 static void build_vpd_b2(struct scsi_cmd *c) { cdb_inquiry(c, true, 0xb2, ANSWER_BYTES); }
+static void build_groups(struct scsi_cmd *c) { cdb_report_groups(c, ANSWER_BYTES, true); }
+static void build_groups_short(struct scsi_cmd *c) { cdb_report_groups(c, ANSWER_BYTES, false); }
 static void build_capacity(struct scsi_cmd *c) { cdb_read_capacity16(c, 32); }
 static void build_mode(struct scsi_cmd *c) { cdb_mode_sense6(c, 0x08, 192); }
 
@@ -88,6 +92,16 @@ static int parse_mode(struct identify *id, const uint8_t *p, size_t len)
 	return scsi_parse_mode_sense6(p, len, &id->mode);
 }
 
+static int parse_groups(struct identify *id, const uint8_t *p, size_t len)
+{
+	return scsi_parse_groups(p, len, true, &id->groups);
+}
+
+static int parse_groups_short(struct identify *id, const uint8_t *p, size_t len)
+{
+	return scsi_parse_groups(p, len, false, &id->groups);
+}
+
 static const struct step steps[] = {
 	{ "INQUIRY", false, 0x00, build_inquiry, parse_inquiry },
 	{ "VPD page 00h", false, 0x00, build_vpd_00, parse_vpd_00 },
@@ -97,6 +111,8 @@ static const struct step steps[] = {
 	{ "VPD page B2h", true, 0xb2, build_vpd_b2, parse_vpd_b2 },
 	{ "READ CAPACITY(16)", false, 0x00, build_capacity, parse_capacity },
 	{ "MODE SENSE(6)", true, 0x00, build_mode, parse_mode },
+	{ "REPORT TARGET PORT GROUPS", true, 0x00, build_groups, parse_groups },
+	{ "REPORT TARGET PORT GROUPS", true, 0x00, build_groups_short, parse_groups_short },
 };
 
 #define NSTEPS (sizeof(steps) / sizeof(steps[0]))
@@ -119,6 +135,7 @@ void identify_abort(struct engine *e, struct path *p)
 {
 	if (p->identify)
 		identify_free(e, p->identify);
+	reserve_abort(e, p);
 }
 
 static void fail(struct engine *e, struct path *p, enum path_state st, const char *kind,
@@ -151,6 +168,24 @@ static bool grown(const struct lun *l, const struct scsi_capacity *c)
 	return l->state == LUN_NO_PATH && l->block_size == c->block_size && c->blocks * c->block_size > l->size;
 }
 
+/* Whose it is, and what follows from that where the configuration leaves it open. */
+static void claim(struct engine *e, struct lun *l, const struct identify *id)
+{
+	struct dsm_device d = { &id->inquiry, &id->id, id->serial };
+	const struct dsm *was = l->announced ? l->dsm : NULL;
+
+	l->inquiry = id->inquiry;
+	lun_configure(e, l);
+	l->dsm = dsm_claim(&d, l->hardware ? l->hardware->dsm : NULL);
+	l->tpgs = l->dsm->groups ? id->inquiry.tpgs : 0;
+	if (!l->policy_by_admin && !l->opt->policy)
+		l->policy = policy_find(dsm_default_policy(l->dsm, l->tpgs != 0));
+	if (l->dsm != was)
+		engine_emit(e, EVENT_INFO, "claimed", l, NULL, "%s %s: module %s%s, policy %s",
+			    id->inquiry.vendor, id->inquiry.product, l->dsm->name,
+			    l->hardware ? " (hardware section)" : "", l->policy->name);
+}
+
 static void learn(struct engine *e, struct lun *l, const struct identify *id)
 {
 	bool keep = !may_reshape(l);
@@ -161,14 +196,13 @@ static void learn(struct engine *e, struct lun *l, const struct identify *id)
 	if (!keep)
 		l->size = l->reported;
 	l->block_size = id->capacity.block_size;
-	l->inquiry = id->inquiry;
 	snprintf(l->serial, sizeof(l->serial), "%s", id->serial);
 	l->limits = id->limits;
 	l->prov = id->prov;
 	l->write_protect = id->mode.write_protect;
 	l->dpofua = id->mode.dpofua && !l->fua_refused;
 	l->no_unmap = !id->prov.unmap;
-	l->dsm = dsm_claim(&(struct dsm_device){ &id->inquiry, &id->id, id->serial }, NULL);
+	claim(e, l, id);
 	if (first) {
 		l->announced = true;
 		e->ops->lun_ready(e->arg, l);
@@ -210,7 +244,6 @@ static struct lun *bind(struct engine *e, struct path *p, const struct identify 
 static void finish(struct engine *e, struct identify *id)
 {
 	struct path *p = id->p;
-	struct session *s = p->session;
 	char why[sizeof(p->reason)];
 	struct lun *l;
 
@@ -223,12 +256,18 @@ static void finish(struct engine *e, struct identify *id)
 	if (!p->lun)
 		lun_attach_path(e, l, p);
 	learn(e, l, id);
+	p->port_group = id->id.port_group;
+	p->relative_port = id->id.relative_port;
+	if (l->tpgs)
+		groups_learn(e, l, &id->groups);
+	verify_arm(e, l);
 	l->epoch++;
 	identify_free(e, id);
-	path_set_state(e, p, p->admin_disabled ? PATH_DISABLED : PATH_USABLE, "");
-	if (p->state == PATH_USABLE)
-		engine_emit(e, EVENT_INFO, "path-usable", l, p->name, "identity matches, carries I/O");
-	session_scanned(e, s);
+	p->registered = 0;
+	if (l->opt->reservation_key && !p->admin_disabled)
+		reserve_start(e, p);
+	else
+		path_identified(e, p);
 }
 
 /* Many targets have a LUN 0 that is a controller: it is no news and no path. One that was a disk is. */
@@ -328,13 +367,22 @@ static void step_done(struct engine *e, struct attempt *a)
 	fail(e, p, PATH_FAILED, "path-failed", why);
 }
 
+/* Is there something to learn from this step? */
+static bool needed(const struct identify *id, const struct step *st)
+{
+	if (st->build == build_groups)
+		return id->inquiry.tpgs != 0;
+	if (st->build == build_groups_short)
+		return id->inquiry.tpgs != 0 && !id->groups.n;
+	return !st->vpd || !st->optional || scsi_vpd_has(&id->pages, st->vpd);
+}
+
 static void next_step(struct engine *e, struct identify *id)
 {
 	struct path *p = id->p;
 	struct attempt *a;
 
-	while (id->step < NSTEPS && steps[id->step].vpd && steps[id->step].optional &&
-	       !scsi_vpd_has(&id->pages, steps[id->step].vpd))
+	while (id->step < NSTEPS && !needed(id, &steps[id->step]))
 		id->step++;
 	if (id->step == NSTEPS) {
 		finish(e, id);

@@ -15,6 +15,9 @@
 /* engine.c */
 void engine_emit(struct engine *e, enum event_level level, const char *kind, const struct lun *l,
 		 const char *path, const char *fmt, ...) __attribute__((format(printf, 6, 7)));
+struct failover;
+void engine_emit_failover(struct engine *e, const char *session, const struct event_failover *fo,
+			  const char *fmt, ...) __attribute__((format(printf, 4, 5)));
 uint32_t engine_random(struct engine *e);
 void engine_arm(struct engine *e, struct timer *t, uint64_t at);
 void engine_disarm(struct engine *e, struct timer *t);
@@ -35,6 +38,8 @@ void attempt_free(struct engine *e, struct attempt *a);
 
 /* Starts io on a path, or puts it on lun->waiting. */
 void io_dispatch(struct engine *e, struct io *io);
+/* Side effects of a verdict on a command on p: enum dsm_effect bits. */
+void apply_effects(struct engine *e, struct path *p, unsigned effects, const char *why);
 /* Another try of every READ on s that has none yet, on a path that is not suspect. */
 void session_hedge_reads(struct engine *e, struct session *s);
 /* a's session is gone: its io, if it has no other try under way, goes to the head of the queue. */
@@ -47,14 +52,16 @@ struct io *io_new(struct engine *e, struct request *r, enum io_op op, uint64_t l
 	__attribute__((warn_unused_result));
 /* io is over: err 0 or a positive errno. It is freed; its request goes on or comes to its end. */
 void io_finish(struct engine *e, struct io *io, int err);
+/* Nothing of r is out: goes on to what comes next. */
+void request_go(struct engine *e, struct request *r);
 /* Ends every io that waits or is delayed, and so their requests, with err. */
 void lun_fail_waiting(struct engine *e, struct lun *l, int err);
 
-/* lock.c: ranges that are read, modified and written */
+/* lock.c: one writer a block */
 
-/* Puts r on its lun's list of writers. True: go ahead; false: r->blocked until a later writer_leave(). */
+/* Makes r a writer of its blocks. True: go ahead; false: not before a later writer_leave(). */
 bool writer_enter(struct request *r);
-/* Takes r off; the next request that may go ahead now is returned by writer_next() until NULL. */
+/* Takes r off; those that may go ahead now are returned by writer_next() until NULL. */
 void writer_leave(struct request *r);
 struct request *writer_next(struct lun *l);
 
@@ -71,6 +78,7 @@ void lun_free(struct engine *e, struct lun *l);
 /* Frees every LUN that lost its last path with the sessions that were removed, once no other can bring one. */
 /* One that clients have open stays, without a path, until they leave. */
 void lun_reap(struct engine *e);
+void fence_all_over(struct engine *e, struct timer *t); /* fence.c */
 void lun_view_path(struct engine *e, struct path *p); /* configuration -> p->view */
 bool lun_has_other_path(const struct lun *l, const struct session *not_this);
 
@@ -81,12 +89,31 @@ void path_set_state(struct engine *e, struct path *p, enum path_state st, const 
 /* The LUN is not as it should be behind this path: no I/O until it was identified anew. */
 void path_fail(struct engine *e, struct path *p, enum path_state st, const char *kind,
 	       const char *fmt, ...) __attribute__((format(printf, 5, 6)));
+/* All of its identification is done, the reservation too: it carries I/O. */
+void path_identified(struct engine *e, struct path *p);
 void path_drained(struct engine *e, struct path *p); /* called when p->inflight went down */
 bool path_takes_io(const struct path *p);
 
 /* identify.c */
 void identify_start(struct engine *e, struct path *p);
 void identify_abort(struct engine *e, struct path *p);
+
+/* verify.c: the module's probe, target port groups */
+
+/* Arms the clock for the probe of l's paths. */
+void verify_arm(struct engine *e, struct lun *l);
+/* Probes p now; done already when one is out. */
+void verify_path(struct engine *e, struct path *p);
+/* g was reported on a path of l: every path's access state follows. */
+void groups_learn(struct engine *e, struct lun *l, const struct scsi_groups *g);
+/* A command on p told the access state of its group. */
+void groups_told(struct engine *e, struct path *p, uint8_t state);
+/* Paths came or went: is another group to be made active? */
+void groups_look(struct engine *e, struct lun *l);
+const char *groups_state_name(uint8_t state);
+
+/* grow.c: the size of a LUN that changes */
+void grow_look(struct engine *e, struct lun *l);
 
 /* scan.c */
 void session_scan(struct engine *e, struct session *s);
@@ -99,6 +126,7 @@ void session_free(struct engine *e, struct session *s);
 /* Takes no more I/O, logs out when it is empty, then is freed. */
 void session_remove(struct engine *e, struct session *s);
 void session_start_soon(struct engine *e, struct session *s, uint64_t at);
+/* by: what noticed it, for the record. */
 void session_drop(struct engine *e, struct session *s, const char *kind, const char *text);
 void session_alive(struct engine *e, struct session *s);
 /* A place in its window is free, or its paths changed: starts what waits, for any LUN behind it. */

@@ -1,62 +1,56 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The order of requests that change blocks. An aligned write needs no order among its like. A
- * request that must read, modify and write blocks is exclusive: it waits for earlier writers of
- * the same blocks, and later ones wait for it. While no exclusive request is there, this costs one
- * comparison.
+ * The order of requests that change blocks: one that touches a block which an earlier one is still
+ * changing waits for it. So a block has one writer at a time, whatever is retried underneath, and what
+ * a client reads never goes back. Reads wait for nobody.
  */
 #include "internal.h"
 
-static bool overlap(const struct request *a, const struct request *b)
+static struct request *request_of(struct range *r)
 {
-	return a->lba < b->lba + b->blocks && b->lba < a->lba + a->blocks;
+	return list_entry(r, struct request, range);
 }
 
-/* Is there an earlier writer that r has to wait for? */
-static bool must_wait(const struct request *r)
+static void count_blocker(struct range *r, void *arg)
 {
-	const struct list *head = &r->lun->writers, *pos;
-
-	for (pos = r->lock.prev; pos != head; pos = pos->prev) {
-		const struct request *w = list_entry(pos, struct request, lock);
-
-		if ((w->exclusive || r->exclusive) && overlap(w, r))
-			return true;
-	}
-	return false;
+	(void)r;
+	((struct request *)arg)->blockers++;
 }
 
 bool writer_enter(struct request *r)
 {
 	struct lun *l = r->lun;
 
-	list_add_tail(&r->lock, &l->writers);
-	if (r->exclusive)
-		l->nexclusive++;
-	r->blocked = l->nexclusive && must_wait(r);
-	return !r->blocked;
+	r->range = (struct range){ .lo = r->lba, .hi = r->lba + r->blocks };
+	r->order = ++l->writers_seen;
+	r->blockers = 0;
+	range_each(&l->writers, r->range.lo, r->range.hi, count_blocker, r);
+	range_insert(&l->writers, &r->range);
+	return !r->blockers;
+}
+
+static void unblock(struct range *range, void *arg)
+{
+	const struct request *gone = arg;
+	struct request *r = request_of(range);
+
+	if (r->order > gone->order && --r->blockers == 0)
+		list_add_tail(&r->wait, &r->lun->ready);
 }
 
 void writer_leave(struct request *r)
 {
-	if (!list_linked(&r->lock))
+	struct lun *l = r->lun;
+
+	if (!r->range.linked)
 		return;
-	list_del(&r->lock);
-	if (r->exclusive)
-		r->lun->nexclusive--;
+	range_remove(&l->writers, &r->range);
+	range_each(&l->writers, r->range.lo, r->range.hi, unblock, r);
 }
 
 struct request *writer_next(struct lun *l)
 {
-	struct list *pos;
+	struct list *pos = list_pop(&l->ready);
 
-	list_for_each(pos, &l->writers) {
-		struct request *r = list_entry(pos, struct request, lock);
-
-		if (r->blocked && !must_wait(r)) {
-			r->blocked = false;
-			return r;
-		}
-	}
-	return NULL;
+	return pos ? list_entry(pos, struct request, wait) : NULL;
 }

@@ -3,6 +3,7 @@
  * Pseudo-LUNs: all paths with one device identifier. Found or made when a path is identified,
  * configured by id, and told whenever one of their paths changes.
  */
+#include "fence.h"
 #include "internal.h"
 
 #include <assert.h>
@@ -12,6 +13,7 @@
 #include <string.h>
 
 #define IDENTIFY_GRACE_US (5 * US_PER_S)
+#define ALUA_WORST 2 /* standby: the worst access state that still may get an I/O (policy.h) */
 
 static const char *const state_names[] = {
 	[LUN_OK] = "ok",
@@ -64,7 +66,10 @@ struct lun *lun_new(struct engine *e, const char *id)
 	list_init(&l->requests);
 	list_init(&l->waiting);
 	list_init(&l->delayed);
-	list_init(&l->writers);
+	list_init(&l->ready);
+	list_init(&l->doubts);
+	list_init(&l->fenced);
+	l->fence_all.fire = fence_all_over;
 	l->dsm = &dsm_generic;
 	l->state = LUN_NO_PATH;
 	l->since = l->no_path_since = e->now;
@@ -204,7 +209,7 @@ static int count_usable(const struct lun *l, int *all)
 	list_for_each(pos, &l->paths) {
 		const struct path *p = list_entry(pos, struct path, in_lun);
 
-		if (path_takes_io(p))
+		if (path_takes_io(p) && p->view.alua <= ALUA_WORST)
 			n++;
 		if (!p->admin_disabled && !p->session->admin_disabled)
 			(*all)++;
@@ -212,7 +217,7 @@ static int count_usable(const struct lun *l, int *all)
 	return n;
 }
 
-/* A path is being identified anew on a session that lives: an answer is milliseconds away. */
+/* A path is being identified anew on a session that lives, or is in transition: it is a matter of moments. */
 static bool about_to_return(const struct lun *l)
 {
 	const struct list *pos;
@@ -220,7 +225,10 @@ static bool about_to_return(const struct lun *l)
 	list_for_each(pos, &l->paths) {
 		const struct path *p = list_entry(pos, struct path, in_lun);
 
-		if (p->state == PATH_IDENTIFYING && session_connected(p->session))
+		if (!session_connected(p->session))
+			continue;
+		if (p->state == PATH_IDENTIFYING ||
+		    (p->state == PATH_USABLE && p->alua == DSM_ALUA_TRANSITIONING))
 			return true;
 	}
 	return false;
@@ -280,6 +288,9 @@ void lun_update(struct engine *e, struct lun *l)
 		fail_or_wait(e, l);
 	if (usable && l->nwaiting)
 		lun_run(e, l);
+	if (usable && !list_empty(&l->doubts))
+		fence_kick(e, l);
+	groups_look(e, l);
 }
 
 bool lun_has_other_path(const struct lun *l, const struct session *not_this)
@@ -300,10 +311,12 @@ void lun_free(struct engine *e, struct lun *l)
 {
 	assert(list_empty(&l->paths));
 	l->no_path_failed = true;
+	fence_drop_all(e, l);
 	lun_fail_waiting(e, l, e->stopping ? ESHUTDOWN : EIO);
 	assert(list_empty(&l->requests));
 	e->ops->lun_gone(e->arg, l);
 	engine_disarm(e, &l->no_path);
+	engine_disarm(e, &l->verify);
 	list_del(&l->in_engine);
 	free(l);
 }
@@ -346,7 +359,8 @@ void lun_reap(struct engine *e)
 	list_for_each_safe(pos, tmp, &e->luns) {
 		struct lun *l = list_entry(pos, struct lun, in_engine);
 
-		if (list_empty(&l->paths) && (e->stopping || (!l->users && list_empty(&l->requests))))
+		if (list_empty(&l->paths) && (e->stopping || (!l->users && list_empty(&l->requests) &&
+							      list_empty(&l->doubts))))
 			lun_free(e, l);
 	}
 }

@@ -13,6 +13,7 @@
 #include <string.h>
 
 #define DEFAULT_CONF "/etc/mpiod/mpiod.conf"
+#define DOUBT_S 60. /* and for doubts about writes, which fence_timeout ends */
 #define DRAIN_S 10. /* how long a stop waits for what clients have asked already */
 
 enum { EXIT_OK = 0, EXIT_FAILED = 1, EXIT_USAGE = 2 };
@@ -128,8 +129,14 @@ static void poll_drained(struct ev_loop *loop, ev_timer *t, int revents)
 	struct server *sv = t->data;
 
 	(void)revents;
-	if (engine_idle(sv->engine) || ev_now(loop) >= sv->stop_by)
-		ev_break(loop, EVBREAK_ALL);
+	if (engine_idle(sv->engine) || ev_now(loop) >= sv->stop_by) {
+		/* A new daemon knows nothing of writes that are in doubt: they end with this one. */
+		if (!engine_in_doubt(sv->engine) || ev_now(loop) >= sv->stop_by + DOUBT_S)
+			ev_break(loop, EVBREAK_ALL);
+		else if (!sv->told_doubt)
+			log_msg(LOG_NOTICE, "waiting until no write is in doubt any more");
+		sv->told_doubt = true;
+	}
 }
 
 static void on_term(struct ev_loop *loop, ev_signal *w, int revents)

@@ -14,6 +14,7 @@
 #include "engine.h"
 #include "heap.h"
 #include "../policy/dsm.h"
+#include "../policy/groups.h"
 #include "../policy/health.h"
 #include "../policy/policy.h"
 
@@ -51,10 +52,12 @@ struct attempt {
 	struct session *session;
 	struct path *path;     /* NULL: belongs to the session (REPORT LUNS) */
 	void (*done)(struct engine *e, struct attempt *a); /* io NULL: who gets the outcome */
+	void (*lost)(struct engine *e, struct attempt *a); /* io NULL: its session is gone, or NULL */
 	struct buf *buf;       /* one reference: these bytes are in use until the command is over */
 	uint64_t started;
 	uint32_t load_bytes;   /* what it added to session->load */
 	bool hedge;
+	void *owner;           /* of whom done() is, where the path does not say it */
 	struct scsi_cmd *cmd;  /* behind this struct, with ops->attempt_room bytes */
 };
 
@@ -79,6 +82,7 @@ struct io {
 	bool hedged;
 	uint32_t tried[4];     /* ids of the last paths that failed it */
 	uint8_t ntried;
+	struct failover *fo;   /* the first loss that moved it, or NULL */
 };
 
 struct path {
@@ -95,6 +99,16 @@ struct path {
 	struct timer timer;    /* re-identification of a failed or refused path */
 	unsigned identify_tries;
 	struct identify *identify; /* while it is being read */
+	int port_group, relative_port; /* of the target port, from VPD 83h; -1: not given */
+	uint8_t alua;          /* enum dsm_alua of its port group; AO where there are no groups */
+	struct attempt *verify; /* the module's probe under way */
+	struct attempt *measure; /* READ CAPACITY(16) under way, for growth */
+	uint64_t measured;     /* bytes, as it last said; 0: unreadable */
+	uint32_t measured_block;
+	uint64_t registered;   /* its key in the persistent reservation; 0: none */
+	uint64_t reserve_want;
+	struct attempt *reserve_out; /* while it registers */
+	unsigned reserve_step, reserve_tries;
 	bool admin_disabled;
 	bool ignored;          /* no disk (a controller LUN, say): not shown, not retried */
 	uint32_t inflight;     /* ios */
@@ -109,7 +123,12 @@ struct session {
 	struct target *target;
 	char *portal;          /* ADDR:PORT as configured or discovered; may hold a host name */
 	char *interface;       /* or NULL */
-	uint32_t isid;
+	uint32_t isid;         /* 24 bits; the same for each login of this session */
+	int tpgt;              /* target portal group tag of the last login, -1: not known */
+	bool closed_by_target; /* how the last login ended */
+	bool aux;              /* not a session of a target: see nexus.c */
+	void (*told)(struct engine *e, struct session *s, bool up); /* aux: it is up, or lost */
+	void *owner;           /* aux */
 	bool discovered;       /* not in the configuration */
 	struct list in_target;
 	enum session_state state;
@@ -137,8 +156,11 @@ struct session {
 struct target {
 	const struct conf_target *conf;
 	struct list sessions, in_engine;
+	struct list trusts;    /* what is known of its portal groups: nexus.c */
 	struct timer discover;
 };
+
+#define RESERVE_KEYS 64 /* of one LUN, that are shown */
 
 enum lun_state { LUN_OK, LUN_DEGRADED, LUN_NO_PATH };
 
@@ -157,7 +179,16 @@ struct lun {
 	bool write_protect, dpofua;
 	bool fua_refused, no_write_same, no_unmap, sync10; /* what the target turned out not to do */
 	const struct dsm *dsm;
+	uint8_t tpgs;          /* of INQUIRY; 0: no port groups, or the module does not follow them */
+	bool rtpg_short;       /* it does not do the extended form */
+	struct scsi_groups groups; /* as last reported */
+	uint64_t transition_since; /* since when some group is in transition; 0: none is */
+	struct groups_state moves; /* what SET TARGET PORT GROUPS did so far */
+	struct attempt *moving; /* SET TARGET PORT GROUPS under way */
+	struct timer verify;   /* the next probe of all paths */
+	unsigned measuring;    /* paths whose size is being read again */
 	const struct conf_lun *conf;      /* its section, or NULL */
+	const struct conf_hardware *hardware; /* the section of its vendor and product, or NULL */
 	const struct conf_opts *opt;
 	const struct policy *policy;
 	bool policy_by_admin;
@@ -170,8 +201,23 @@ struct lun {
 	struct list requests;  /* all the engine has, oldest first */
 	struct list waiting;   /* ios waiting for a path or a window, oldest first */
 	struct list delayed;   /* ios waiting for their timer */
-	struct list writers;   /* requests that change blocks, in the order they came */
-	unsigned nexclusive;
+	struct range_tree writers; /* requests that change blocks */
+	uint64_t writers_seen;
+	struct list ready;     /* requests whose last blocker is done */
+	struct range_tree fences;
+	struct list doubts, fenced; /* struct doubt; requests that wait for them */
+	unsigned nfences;
+	uint64_t nfenced;
+	uint64_t fenced_until; /* out of memory: all blocks, until then */
+	struct timer fence_all;
+	struct reserve_view {   /* who holds what, as it was last read */
+		struct scsi_reservation held;
+		uint64_t keys[RESERVE_KEYS];
+		int nkeys;
+		uint64_t read_at;  /* 0: never */
+		bool unsupported;
+		struct attempt *out; /* being read */
+	} reservation;
 	uint64_t queued, queued_bytes; /* requests inside, and their bytes of data */
 	uint64_t nwaiting;     /* ios on waiting */
 	uint64_t no_path_since; /* valid while state is LUN_NO_PATH */
@@ -200,7 +246,19 @@ struct engine {
 	bool starved;          /* engine_admit() said no since the last room() */
 	bool stopping;
 	bool configuring;      /* LUNs without paths may get new ones before this is over */
+	struct list doubts, enders, failovers;
+	uint32_t next_key;     /* of persistent reservations, the low 16 bits */
+	uint8_t mutate;        /* enum engine_mutation */
 	struct list free_attempts, free_ios;
+};
+
+/* Ways to break the engine, for t/sim to see that its checks notice. */
+enum engine_mutation {
+	ENGINE_SOUND,
+	ENGINE_SKIP_FENCE,
+	ENGINE_DROP_RETRY,
+	ENGINE_COMPLETE_TWICE,
+	ENGINE_FLUSH_EARLY,
 };
 
 const char *session_state_name(enum session_state s);

@@ -152,6 +152,14 @@ void path_fail(struct engine *e, struct path *p, enum path_state st, const char 
 			    "%s", text);
 }
 
+void path_identified(struct engine *e, struct path *p)
+{
+	path_set_state(e, p, p->admin_disabled ? PATH_DISABLED : PATH_USABLE, "");
+	if (p->state == PATH_USABLE)
+		engine_emit(e, EVENT_INFO, "path-usable", p->lun, p->name, "identity matches, carries I/O");
+	session_scanned(e, p->session);
+}
+
 void path_drained(struct engine *e, struct path *p)
 {
 	if (p->state != PATH_DRAINING || p->inflight)

@@ -4,6 +4,7 @@
  * and given back exactly once. Partial blocks are read, modified and written under the range lock
  * (lock.c). FUA the target can't do is a SYNCHRONIZE CACHE behind the body.
  */
+#include "fence.h"
 #include "internal.h"
 
 #include <assert.h>
@@ -17,8 +18,6 @@ enum phase { PHASE_LOCK, PHASE_EDGES, PHASE_BODY, PHASE_SYNC, PHASE_OVER };
 #define MAX_RANGE_BYTES (32ULL << 20)  /* of one WRITE SAME: it must end within command_timeout */
 #define MAX_UNMAP_BYTES (1ULL << 30)
 #define MAX_IOS_OUT 16                 /* of one request at a time */
-
-static void request_go(struct engine *e, struct request *r);
 
 static bool changes_blocks(const struct request *r)
 {
@@ -57,6 +56,7 @@ static void io_free(struct engine *e, struct io *io)
 {
 	assert(list_empty(&io->attempts) && !io->waiting && !list_linked(&io->link));
 	engine_disarm(e, &io->timer);
+	failover_leave(e, io);
 	list_add_head(&io->link, &e->free_ios);
 }
 
@@ -66,12 +66,19 @@ static uint32_t data_bytes(const struct request *r)
 	return r->op == REQUEST_READ || r->op == REQUEST_WRITE ? r->len : 0;
 }
 
+/* Its blocks are its own: goes on, unless an older write to them is in doubt. */
+static void request_start(struct engine *e, struct request *r)
+{
+	if (!r->err && changes_blocks(r) && fence_holds(e, r))
+		return; /* the end of the doubt starts it */
+	request_go(e, r);
+}
+
 /* The request is over: its owner gets it back. */
 static void request_end(struct engine *e, struct request *r)
 {
 	struct lun *l = r->lun;
-	/* Others may wait for it only if it or one of them is exclusive. */
-	bool locked = list_linked(&r->lock) && l->nexclusive;
+	bool locked = r->range.linked;
 
 	assert(r->ios_out == 0 && list_linked(&r->link));
 	list_del(&r->link);
@@ -83,9 +90,11 @@ static void request_end(struct engine *e, struct request *r)
 	l->queued_bytes -= data_bytes(r);
 	e->inflight_bytes -= data_bytes(r);
 	e->ops->request_done(e->arg, r);
+	if (e->mutate == ENGINE_COMPLETE_TWICE && l->queued % 64 == 63)
+		e->ops->request_done(e->arg, r);
 	if (locked)
 		for (r = writer_next(l); r; r = writer_next(l))
-			request_go(e, r);
+			request_start(e, r);
 	if (e->starved) {
 		e->starved = false;
 		e->ops->room(e->arg);
@@ -322,12 +331,14 @@ static void begin_phase(struct engine *e, struct request *r)
 	}
 }
 
-static enum phase next_phase(const struct request *r)
+static enum phase next_phase(const struct engine *e, const struct request *r)
 {
+	bool flush = e->mutate != ENGINE_FLUSH_EARLY;
+
 	switch ((enum phase)r->phase) {
 	case PHASE_LOCK:
 		if (r->op == REQUEST_FLUSH)
-			return PHASE_SYNC;
+			return flush ? PHASE_SYNC : PHASE_OVER;
 		return r->exclusive ? PHASE_EDGES : PHASE_BODY;
 	case PHASE_EDGES:
 		return PHASE_BODY;
@@ -349,7 +360,7 @@ static bool sync_came_too_late(const struct request *r)
 }
 
 /* Nothing of the request is out: go on to what comes next, until something is out or it is over. */
-static void request_go(struct engine *e, struct request *r)
+void request_go(struct engine *e, struct request *r)
 {
 	while (r->ios_out == 0) {
 		if (sync_came_too_late(r))
@@ -359,7 +370,7 @@ static void request_go(struct engine *e, struct request *r)
 			r->phase = PHASE_BODY;
 			r->cursor = r->body_lba;
 		} else {
-			r->phase = r->err ? PHASE_OVER : next_phase(r);
+			r->phase = r->err ? PHASE_OVER : next_phase(e, r);
 		}
 		if (r->phase == PHASE_OVER) {
 			if (r->op == REQUEST_READ && !r->err)
@@ -426,11 +437,12 @@ void engine_submit(struct engine *e, struct request *r)
 
 	r->err = 0;
 	r->phase = PHASE_LOCK;
-	r->blocked = r->tainted = r->redo = r->exclusive = r->volatile_part = false;
+	r->tainted = r->redo = r->exclusive = r->volatile_part = false;
 	r->ios_out = 0;
 	r->started = e->now;
 	r->bounce = NULL;
-	list_init(&r->lock);
+	list_init(&r->wait);
+	r->range.linked = false;
 	list_add_tail(&r->link, &l->requests);
 	l->queued++;
 	l->queued_bytes += data_bytes(r);
@@ -446,7 +458,7 @@ void engine_submit(struct engine *e, struct request *r)
 		r->err = prepare(e, r);
 	if (!r->err && changes_blocks(r) && !writer_enter(r))
 		return; /* request_end() of the one it waits for starts it */
-	request_go(e, r);
+	request_start(e, r);
 }
 
 /* What waits for lost paths has to leave room for the LUNs that work. */
@@ -492,4 +504,11 @@ void lun_fail_waiting(struct engine *e, struct lun *l, int err)
 	}
 	while ((pos = list_pop(&l->delayed)))
 		io_finish(e, list_entry(pos, struct io, link), err);
+	while ((pos = list_pop(&l->fenced))) {
+		struct request *r = list_entry(pos, struct request, wait);
+
+		l->nfenced--;
+		r->err = err;
+		request_go(e, r);
+	}
 }

@@ -36,6 +36,7 @@ struct server {
 	struct list discoveries;
 	ev_timer drain;         /* while stopping */
 	ev_tstamp stop_by;      /* 0: not stopping */
+	bool told_doubt;
 };
 
 /* Monotonic microseconds. */

@@ -4,6 +4,7 @@
  * the connection first (so that nothing of it can touch a buffer or reach the target later) and moves
  * what was in flight to other paths after that.
  */
+#include "fence.h"
 #include "internal.h"
 
 #include <assert.h>
@@ -87,6 +88,33 @@ static void session_set_state(struct engine *e, struct session *s, enum session_
 	classify_paths(e, s);
 }
 
+/* FNV-1a */
+static uint32_t hash(uint32_t h, const char *text)
+{
+	for (; *text; text++)
+		h = (h ^ (uint8_t)*text) * 16777619;
+	return h;
+}
+
+/*
+ * The same after a restart, so that the new daemon's login ends what the old one left (RFC 7143 6.3.5);
+ * no two alike on one target, or they would end each other.
+ */
+static void choose_isid(struct engine *e, struct session *s)
+{
+	uint32_t h = hash(hash(2166136261U, e->conf->initiator_name), s->target->conf->iqn);
+	struct list *pos;
+
+	h = hash(h, s->name);
+	s->isid = (h >> 24 ^ h) & 0xffffff;
+	for (pos = s->target->sessions.next; pos != &s->target->sessions; pos = pos->next) {
+		if (list_entry(pos, struct session, in_target)->isid != s->isid)
+			continue;
+		s->isid = (s->isid + 1) & 0xffffff;
+		pos = &s->target->sessions; /* from the start again */
+	}
+}
+
 struct session *session_new(struct engine *e, struct target *t, const char *portal,
 			    const char *interface)
 {
@@ -105,7 +133,7 @@ struct session *session_new(struct engine *e, struct target *t, const char *port
 	s->e = e;
 	s->target = t;
 	s->id = ++e->next_id;
-	s->isid = engine_random(e) & 0xffffff;
+	s->tpgt = -1;
 	s->window = WINDOW_OPEN;
 	s->since = e->now;
 	s->state = SESSION_DOWN;
@@ -114,6 +142,7 @@ struct session *session_new(struct engine *e, struct target *t, const char *port
 	list_init(&s->inflight);
 	list_init(&s->paths);
 	health_init(&s->health);
+	choose_isid(e, s);
 	list_add_tail(&s->in_target, &t->sessions);
 	return s;
 }
@@ -124,6 +153,13 @@ static void start_now(struct engine *e, struct timer *t)
 
 	if (s->state != SESSION_DOWN || s->removing)
 		return;
+	/* Its older self is being ended through another portal, with its ISID: not both at once. */
+	if (nexus_busy(e, s->target, s->isid)) {
+		session_start_soon(e, s, e->now + 5 * US_PER_MS);
+		return;
+	}
+	s->closed_by_target = false;
+	s->tpgt = -1;
 	session_set_state(e, s, SESSION_CONNECTING, s->reason);
 	s->timer.fire = watch_fire;
 	engine_arm(e, &s->timer, e->now + s->target->conf->login_timeout_us + LOGIN_SLACK_US);
@@ -137,7 +173,7 @@ void session_start_soon(struct engine *e, struct session *s, uint64_t at)
 }
 
 /* Ends all that is in flight on a session whose connection is forgotten. */
-static void requeue_inflight(struct engine *e, struct session *s, unsigned *moved, uint64_t *bytes)
+static void requeue_inflight(struct engine *e, struct session *s, struct failover *fo)
 {
 	/* From the newest on, each to the head of its queue: the old order comes out. */
 	while (!list_empty(&s->inflight)) {
@@ -145,9 +181,12 @@ static void requeue_inflight(struct engine *e, struct session *s, unsigned *move
 
 		attempt_detach(e, a);
 		if (a->io) {
-			(*moved)++;
-			*bytes += a->load_bytes;
+			if (fo)
+				failover_moved(fo, a->io, a->load_bytes);
+			fence_raise(e, a, fo);
 			io_requeue(e, a);
+		} else if (a->lost) {
+			a->lost(e, a);
 		}
 		attempt_free(e, a);
 	}
@@ -172,7 +211,7 @@ static void paths_down(struct engine *e, struct session *s, const char *text)
 }
 
 /* Forgets the connection. Its commands go elsewhere, its paths are down. */
-static void disconnect(struct engine *e, struct session *s, unsigned *moved, uint64_t *bytes)
+static void disconnect(struct engine *e, struct session *s, struct failover *fo)
 {
 	struct list *pos;
 
@@ -180,7 +219,7 @@ static void disconnect(struct engine *e, struct session *s, unsigned *moved, uin
 		identify_abort(e, list_entry(pos, struct path, in_session));
 	e->ops->session_kill(e->arg, s);
 	engine_disarm(e, &s->timer);
-	requeue_inflight(e, s, moved, bytes);
+	requeue_inflight(e, s, fo);
 	s->scanning = s->rescan = s->identified = false;
 	s->suspect_since = s->probe_sent = 0;
 	s->window = WINDOW_OPEN;
@@ -190,21 +229,22 @@ void session_drop(struct engine *e, struct session *s, const char *kind, const c
 {
 	bool was_up = s->identified;
 	struct health_params hp = health_params(e);
-	unsigned moved = 0;
-	uint64_t bytes = 0, wait;
+	struct failover *fo = NULL;
+	uint64_t wait;
 	bool news = was_up || strcmp(s->reason, text), probation;
 
 	if (s->state == SESSION_DOWN || s->state == SESSION_DISABLED)
 		return;
 	probation = was_up && health_failed(&s->health, &hp, e->now);
-	disconnect(e, s, &moved, &bytes);
+	if (was_up || !list_empty(&s->inflight))
+		fo = failover_new(e, s, kind, text);
+	disconnect(e, s, fo);
 	s->losses += was_up;
 	session_set_state(e, s, SESSION_DOWN, text);
 	wait = health_backoff(&s->health, &hp, engine_random(e));
 	if (was_up)
 		engine_emit(e, EVENT_WARNING, kind, NULL, s->name,
-			    "%s; %u commands (%llu bytes) are sent on other paths", text, moved,
-			    (unsigned long long)bytes);
+			    "%s; what was in flight is sent on other paths", text);
 	else if (news)
 		engine_emit(e, EVENT_WARNING, kind, NULL, s->name,
 			    "%s; tried again with back-off, next in %.1f s", text,
@@ -214,18 +254,19 @@ void session_drop(struct engine *e, struct session *s, const char *kind, const c
 			    "failed too often: used only while no healthy path is left");
 	session_start_soon(e, s, e->now + wait);
 	paths_down(e, s, text); /* starts the moved commands on the paths that are left */
+	fence_begin(e, s);
+	if (fo)
+		failover_settled(e, fo);
 	if (s->removing)
 		session_leave(e, s);
 }
 
 void session_free(struct engine *e, struct session *s)
 {
-	unsigned moved = 0;
-	uint64_t bytes = 0;
-
 	s->removing = true;
 	if (s->state != SESSION_DOWN && s->state != SESSION_DISABLED)
-		disconnect(e, s, &moved, &bytes);
+		disconnect(e, s, NULL);
+	fence_begin(e, s);
 	engine_disarm(e, &s->timer);
 	while (!list_empty(&s->paths))
 		path_free(e, list_entry(s->paths.next, struct path, in_session));
@@ -516,6 +557,10 @@ void session_watch(struct engine *e, struct session *s)
 
 void engine_session_up(struct engine *e, struct session *s)
 {
+	if (s->aux) {
+		nexus_told(e, s, true);
+		return;
+	}
 	if (s->state != SESSION_CONNECTING)
 		return;
 	s->logins++;
@@ -524,6 +569,7 @@ void engine_session_up(struct engine *e, struct session *s)
 	session_set_state(e, s, SESSION_IDENTIFYING, "");
 	s->timer.fire = watch_fire;
 	engine_arm(e, &s->timer, e->now + e->conf->defaults.probe_interval_us);
+	fence_nexus_ended(e, s->target, s->isid, s->tpgt, true);
 	session_scan(e, s);
 }
 
@@ -545,14 +591,21 @@ void session_scanned(struct engine *e, struct session *s)
 		health_reset_backoff(&s->health);
 	s->identified = true;
 	lun_reap(e);
-	if (s->state == SESSION_IDENTIFYING)
+	if (s->state == SESSION_IDENTIFYING) {
 		session_set_state(e, s, SESSION_UP, "");
+		nexus_kick(e, s);
+	}
 }
 
 void engine_session_lost(struct engine *e, struct session *s, enum session_loss why, const char *text)
 {
 	const char *kind = "session-lost";
 
+	s->closed_by_target = why == SESSION_LOSS_CLOSED;
+	if (s->aux) {
+		nexus_told(e, s, false);
+		return;
+	}
 	if (why == SESSION_LOSS_CONNECT || why == SESSION_LOSS_LOGIN)
 		kind = "login-failed";
 	else if (why == SESSION_LOSS_LINK)

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* The model as JSON. */
 #include "status.h"
+#include "fence.h"
+#include "internal.h"
 #include "text.h"
 
 #include <string.h>
@@ -98,7 +100,8 @@ static json_t *path_json(const struct engine *e, const struct path *p)
 	put(&o, "usable", json_boolean(p->state == PATH_USABLE));
 	put(&o, "reason", text(p->state == PATH_USABLE ? "" : p->reason));
 	put(&o, "state_age_ms", age(e, p->since));
-	put(&o, "alua", text("none"));
+	put(&o, "alua", text(p->lun && p->lun->tpgs ? groups_state_name(p->alua) : "none"));
+	put(&o, "port_group", p->port_group >= 0 ? number(p->port_group) : json_null());
 	put(&o, "class", text(class_name(p)));
 	put(&o, "resting", json_boolean(p->view.resting));
 	put(&o, "weight", number(p->view.weight));
@@ -128,7 +131,8 @@ static json_t *lun_json(const struct engine *e, const struct lun *l)
 	put(&o, "queued", number(l->queued));
 	put(&o, "queued_bytes", number(l->queued_bytes));
 	put(&o, "waiting", number(l->nwaiting));
-	put(&o, "fences", number(0));
+	put(&o, "fences", number(l->nfences));
+	put(&o, "fenced", number(l->nfenced));
 	put(&o, "users", number(l->users > 0 ? (unsigned)l->users : 0));
 	put(&o, "vendor", text(l->inquiry.vendor));
 	put(&o, "product", text(l->inquiry.product));
@@ -144,6 +148,40 @@ static json_t *lun_json(const struct engine *e, const struct lun *l)
 static json_t *timeout_json(uint64_t us)
 {
 	return us == CONF_QUEUE ? json_string("queue") : json_real((double)us / 1e6);
+}
+
+static json_t *doubts_json(const struct engine *e, const struct lun *l)
+{
+	json_t *a = json_array();
+	struct list *pos;
+
+	list_for_each(pos, &l->doubts) {
+		const struct doubt *d = list_entry(pos, struct doubt, in_lun);
+		json_t *o = json_object();
+
+		put(&o, "session", text(d->session));
+		put(&o, "method", text(fence_method_name(d->method)));
+		put(&o, "age_ms", age(e, d->since));
+		put(&o, "writes", number(d->n));
+		put(&o, "blocks", number(d->blocks));
+		append(&a, o);
+	}
+	return a;
+}
+
+static json_t *groups_json(const struct lun *l)
+{
+	json_t *a = json_array();
+
+	for (int i = 0; i < l->groups.n && l->tpgs; i++) {
+		json_t *o = json_object();
+
+		put(&o, "id", number(l->groups.g[i].id));
+		put(&o, "state", text(groups_state_name(l->groups.g[i].state)));
+		put(&o, "preferred", json_boolean(l->groups.g[i].preferred));
+		append(&a, o);
+	}
+	return a;
 }
 
 json_t *status_lun_json(const struct engine *e, const char *name, bool *found)
@@ -166,7 +204,12 @@ json_t *status_lun_json(const struct engine *e, const char *name, bool *found)
 		if (l->opt) {
 			put(&o, "queue_depth", number(l->opt->queue_depth));
 			put(&o, "no_path_timeout", timeout_json(l->opt->no_path_timeout_us));
+			put(&o, "fence", text(fence_method_name(l->opt->fence)));
+			put(&o, "fence_timeout", timeout_json(l->opt->fence_timeout_us));
 		}
+		put(&o, "hardware", text_or_null(l->hardware ? l->hardware->name : NULL));
+		put(&o, "doubts", doubts_json(e, l));
+		put(&o, "port_groups", groups_json(l));
 		return o;
 	}
 	return NULL;
@@ -178,7 +221,7 @@ static json_t *session_json(const struct engine *e, const struct session *s)
 	struct list *pos;
 	char isid[16];
 
-	snprintf(isid, sizeof(isid), "%08x", s->isid);
+	snprintf(isid, sizeof(isid), "%06x", s->isid);
 	put(&o, "name", text(s->name));
 	put(&o, "target", text(s->target->conf->name));
 	put(&o, "iqn", text(s->target->conf->iqn));
@@ -186,6 +229,8 @@ static json_t *session_json(const struct engine *e, const struct session *s)
 	put(&o, "interface", text_or_null(s->interface));
 	put(&o, "discovered", json_boolean(s->discovered));
 	put(&o, "isid", text(isid));
+	put(&o, "portal_group", s->tpgt >= 0 ? number((unsigned)s->tpgt) : json_null());
+	put(&o, "reinstatement", text(nexus_trust_name(s->target, s->tpgt)));
 	put(&o, "state", text(session_state_name(s->state)));
 	put(&o, "usable", json_boolean(s->state == SESSION_UP || s->state == SESSION_SUSPECT));
 	put(&o, "marginal", json_boolean(s->health.marginal));
@@ -312,6 +357,27 @@ json_t *status_json(const struct engine *e)
 	return o;
 }
 
+/* Microseconds since the fault was noticed; null: it did not happen. */
+static json_t *since(const struct event_failover *fo, uint64_t t)
+{
+	return t ? number(t - fo->noticed_us) : json_null();
+}
+
+static json_t *failover_json(const struct event_failover *fo)
+{
+	json_t *o = json_object();
+
+	put(&o, "noticed_by", text(fo->by));
+	put(&o, "verdict_us", since(fo, fo->verdict_us));
+	put(&o, "resubmitted_us", since(fo, fo->resubmitted_us));
+	put(&o, "commands", number(fo->moved));
+	put(&o, "bytes", number(fo->bytes));
+	put(&o, "first_good_us", since(fo, fo->first_good_us));
+	put(&o, "fence_end_us", since(fo, fo->fence_end_us));
+	put(&o, "fence_ended_by", text(fo->fence));
+	return o;
+}
+
 json_t *status_event_json(const struct events_entry *ev)
 {
 	json_t *o = json_object();
@@ -323,5 +389,7 @@ json_t *status_event_json(const struct events_entry *ev)
 	put(&o, "lun", text_or_null(ev->lun));
 	put(&o, "path", text_or_null(ev->path));
 	put(&o, "text", text(ev->text));
+	if (ev->has_failover)
+		put(&o, "failover", failover_json(&ev->failover));
 	return o;
 }

@@ -30,6 +30,8 @@ json_t *status_sessions_json(const struct engine *e) __attribute__((warn_unused_
 json_t *status_named_paths_json(const struct engine *e, const char *name)
 	__attribute__((warn_unused_result));
 
+/* Who holds which persistent reservation; lun NULL: of all LUNs. */
+json_t *status_reservations_json(const struct engine *e, const char *lun, bool *found);
 json_t *status_event_json(const struct events_entry *ev) __attribute__((warn_unused_result));
 
 #endif

@@ -56,11 +56,12 @@ static void on_up(void *arg)
 	w->connected = true;
 	if (iscsi_session_local_addr(w->iscsi, &w->local) == 0)
 		w->ifindex = netmon_ifindex_of(&w->local);
+	w->s->tpgt = iscsi_session_tpgt(w->iscsi);
 	server_enter(w->sv);
 	engine_session_up(w->sv->engine, w->s);
 }
 
-static enum session_loss loss_of(enum iscsi_loss why)
+static enum session_loss loss_of(const struct wire *w, enum iscsi_loss why)
 {
 	switch (why) {
 	case ISCSI_LOSS_CONNECT:
@@ -73,7 +74,7 @@ static enum session_loss loss_of(enum iscsi_loss why)
 	case ISCSI_LOSS_CLOSED:
 		break;
 	}
-	return SESSION_LOSS_CLOSED;
+	return iscsi_session_closed_by_target(w->iscsi) ? SESSION_LOSS_CLOSED : SESSION_LOSS_ERROR;
 }
 
 static void on_lost(void *arg, enum iscsi_loss why, const char *text)
@@ -88,7 +89,7 @@ static void on_lost(void *arg, enum iscsi_loss why, const char *text)
 		return;
 	}
 	server_enter(w->sv);
-	engine_session_lost(w->sv->engine, w->s, loss_of(why), text);
+	engine_session_lost(w->sv->engine, w->s, loss_of(w, why), text);
 }
 
 static void on_done(void *arg, struct iscsi_cmd *cmd)
@@ -114,6 +115,18 @@ static const struct iscsi_callbacks callbacks = {
 	.pong = on_pong,
 };
 
+/* Of any LUN, for a session carries several, and which they are is not known before the login. */
+static bool solicited(const struct conf *c)
+{
+	bool yes = c->defaults.fence == CONF_FENCE_SOLICITED;
+
+	for (int i = 0; i < c->nluns; i++)
+		yes |= c->luns[i].opt.fence == CONF_FENCE_SOLICITED;
+	for (int i = 0; i < c->nhardware; i++)
+		yes |= c->hardware[i].opt.fence == CONF_FENCE_SOLICITED;
+	return yes;
+}
+
 static void connect_now(struct wire *w)
 {
 	const struct conf_target *t = w->s->target->conf;
@@ -128,6 +141,7 @@ static void connect_now(struct wire *w)
 		.mutual_chap_secret = t->mutual_chap_secret,
 		.header_digest = t->header_digest,
 		.isid = w->s->isid,
+		.solicited = solicited(w->sv->conf),
 		.login_timeout_ms = t->login_timeout_us / 1000,
 		.user_timeout_ms = w->sv->conf->defaults.command_timeout_us / 1000,
 	};

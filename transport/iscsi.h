@@ -107,6 +107,9 @@ uint64_t iscsi_session_silence_us(const struct iscsi_session *s);
 int iscsi_session_local_addr(const struct iscsi_session *s, struct sockaddr_storage *ss)
 	__attribute__((warn_unused_result));
 
+/* After lost(): was it the other side that closed or reset the connection? */
+bool iscsi_session_closed_by_target(const struct iscsi_session *s);
+
 /* TargetPortalGroupTag of the login answer (RFC 7143 13.9), -1: the target did not send it. */
 int iscsi_session_tpgt(const struct iscsi_session *s);
 

@@ -16,6 +16,7 @@
 struct iscsi_batch {
 	size_t rx_start, rx_end;
 	bool rx_dry;            /* the kernel has given all it had */
+	bool closed;            /* the other side has, or reset the connection */
 	size_t tx_start, tx_end;
 	uint8_t rx[RX_BYTES], tx[TX_BYTES];
 };
@@ -57,6 +58,11 @@ void iscsi_batch_readable(struct iscsi_batch *b)
 	b->rx_dry = false;
 }
 
+bool iscsi_batch_closed(const struct iscsi_batch *b)
+{
+	return b->closed;
+}
+
 size_t iscsi_batch_unread(const struct iscsi_batch *b)
 {
 	return b->rx_end - b->rx_start;
@@ -92,6 +98,7 @@ static ssize_t fill(struct iscsi_batch *b, int fd, const struct iovec *iov, int 
 		all[i] = iov[i];
 	all[niov] = (struct iovec){ b->rx, RX_BYTES };
 	k = readv(fd, all, niov + 1);
+	b->closed |= k == 0 || (k < 0 && errno == ECONNRESET);
 	if (k < 0)
 		return k;
 	/* Less than there was room for: the socket is empty. The end of the stream is asked for again. */
@@ -146,11 +153,13 @@ ssize_t mpio_iscsi_readv(int fd, const struct iovec *iov, int niov)
 
 /* ---- out ---- */
 
-static ssize_t send_iov(int fd, struct iovec *iov, int niov)
+static ssize_t send_iov(struct iscsi_batch *b, int fd, struct iovec *iov, int niov)
 {
 	struct msghdr m = { .msg_iov = iov, .msg_iovlen = niov };
+	ssize_t k = sendmsg(fd, &m, MSG_NOSIGNAL | MSG_DONTWAIT);
 
-	return sendmsg(fd, &m, MSG_NOSIGNAL | MSG_DONTWAIT);
+	b->closed |= k < 0 && (errno == EPIPE || errno == ECONNRESET);
+	return k;
 }
 
 static void sent(struct iscsi_batch *b, size_t n)
@@ -164,7 +173,7 @@ int iscsi_batch_flush(struct iscsi_batch *b, int fd)
 {
 	while (b->tx_start < b->tx_end) {
 		struct iovec iov = { b->tx + b->tx_start, b->tx_end - b->tx_start };
-		ssize_t k = send_iov(fd, &iov, 1);
+		ssize_t k = send_iov(b, fd, &iov, 1);
 
 		if (k < 0)
 			return errno == EAGAIN || errno == EINTR ? 1 : -errno;
@@ -191,7 +200,7 @@ static ssize_t send_through(struct iscsi_batch *b, int fd, const struct iovec *i
 
 	all[0] = (struct iovec){ b->tx + b->tx_start, waiting };
 	memcpy(all + 1, iov, niov * sizeof(*iov));
-	k = send_iov(fd, all, niov + 1);
+	k = send_iov(b, fd, all, niov + 1);
 	if (k < 0)
 		return k;
 	if ((size_t)k <= waiting) {

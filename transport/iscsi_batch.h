@@ -29,6 +29,9 @@ void iscsi_batch_leave(void);
 /* The socket may have bytes again: ask the kernel once more. Before each service for POLLIN. */
 void iscsi_batch_readable(struct iscsi_batch *b);
 
+/* The other side has closed or reset the connection (nothing that this side gave up counts). */
+bool iscsi_batch_closed(const struct iscsi_batch *b);
+
 /* Bytes that arrived and that libiscsi has not taken. */
 size_t iscsi_batch_unread(const struct iscsi_batch *b);
 

@@ -325,6 +325,11 @@ int iscsi_session_local_addr(const struct iscsi_session *s, struct sockaddr_stor
 	return getsockname(fd, (struct sockaddr *)ss, &n) == 0 ? 0 : -errno;
 }
 
+bool iscsi_session_closed_by_target(const struct iscsi_session *s)
+{
+	return s->batch && iscsi_batch_closed(s->batch);
+}
+
 int iscsi_session_tpgt(const struct iscsi_session *s)
 {
 	return s->tpgt;

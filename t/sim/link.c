@@ -229,6 +229,7 @@ static void login(struct sim *s, struct conn *c)
 		return;
 	}
 	c->up = true;
+	c->session->tpgt = 1;
 	c->last_rx = s->now;
 	for (int i = 0; i < MAX_DISKS; i++) {
 		c->ua[i] = sim_chance(s, 70) ? 0x29 : 0;

@@ -453,7 +453,7 @@ static void dump(struct sim *s)
 			struct request *r = list_entry(q, struct request, link);
 
 			sim_trace(s, " request op %u phase %u ios out %u%s%s lba %llu+%llu cursor %llu of %llu",
-				  r->op, r->phase, r->ios_out, r->blocked ? " blocked" : "",
+				  r->op, r->phase, r->ios_out, r->blockers ? " blocked" : "",
 				  r->exclusive ? " exclusive" : "", (unsigned long long)r->lba,
 				  (unsigned long long)r->blocks, (unsigned long long)r->cursor,
 				  (unsigned long long)r->body_end);
