@@ -95,9 +95,12 @@ static void arm_no_path(struct engine *e, struct lun *l)
 
 void lun_configure(struct engine *e, struct lun *l)
 {
+	bool known = l->inquiry.vendor[0] || l->inquiry.product[0];
 	struct list *pos;
 
-	l->opt = conf_opts_for(e->conf, l->id, &l->conf);
+	conf_opts_resolve(e->conf, l->id, known ? l->inquiry.vendor : NULL,
+			  known ? l->inquiry.product : NULL, &l->opts, &l->conf, NULL);
+	l->opt = &l->opts;
 	snprintf(l->name, sizeof(l->name), "%s",
 		 !l->conf ? l->id : l->conf->alias ? l->conf->alias : l->conf->name);
 	if (!l->policy_by_admin)

@@ -158,7 +158,8 @@ struct lun {
 	bool fua_refused, no_write_same, no_unmap, sync10; /* what the target turned out not to do */
 	const struct dsm *dsm;
 	const struct conf_lun *conf;      /* its section, or NULL */
-	const struct conf_opts *opt;
+	struct conf_opts opts;             /* what the configuration says for this LUN */
+	const struct conf_opts *opt;       /* &opts */
 	const struct policy *policy;
 	bool policy_by_admin;
 	struct policy_state policy_state;
