@@ -167,6 +167,77 @@ static void check_lun_twins(struct conf_report *r, const struct conf *c, const s
 			conf_quote(export_name(l), quoted), o->title, o->line);
 }
 
+static void check_hardware(struct conf_report *r, const struct conf_part *p)
+{
+	if (!line_of(p, "vendor") && !line_of(p, "product"))
+		conf_error(r, p->line, p, NULL,
+			   "vendor and product are missing, expected at least one of them");
+}
+
+static bool same_glob(const char *a, const char *b)
+{
+	return a == b || (a && b && !strcmp(a, b));
+}
+
+/* The first section that fits is used, so a later one with the same patterns would do nothing. */
+static void check_hardware_twins(struct conf_report *r, const struct conf *c,
+				 const struct conf_part *p, const struct conf_part *o)
+{
+	const struct conf_hardware *h = &c->hardware[p->index], *g = &c->hardware[o->index];
+
+	if ((h->vendor || h->product) && same_glob(h->vendor, g->vendor) &&
+	    same_glob(h->product, g->product))
+		conf_error(r, p->line, p, NULL,
+			   "the vendor and product of %s in line %d, expected one section for each "
+			   "kind of storage",
+			   o->title, o->line);
+}
+
+/* Where the key may come from, if not from the same section. An unknown section may have been meant. */
+static bool defaults_have_key(const struct conf_doc *d)
+{
+	for (int i = 0; i < d->n; i++) {
+		const struct conf_part *p = &d->parts[i];
+
+		if (p->kind == CONF_NKINDS ||
+		    (p->kind == CONF_DEFAULTS && line_of(p, "reservation_key")))
+			return true;
+	}
+	return false;
+}
+
+/*
+ * A [lun] may not rely on the key of a [hardware]: which one fits is not known before the storage
+ * has answered.
+ */
+static void check_fence(struct conf_doc *d, const struct conf_part *p, const struct conf_opts *o)
+{
+	if (line_of(p, "fence") && o->fence == CONF_FENCE_RESERVATION &&
+	    !line_of(p, "reservation_key") && !defaults_have_key(d))
+		conf_error(&d->report, line_of(p, "fence"), p, "fence",
+			   "reservation needs a reservation_key, expected one in this section%s",
+			   p->kind == CONF_DEFAULTS ? "" : " or in [defaults]");
+}
+
+static void check_metrics(struct conf_report *r, const struct conf *c, const struct conf_part *p)
+{
+	int line = line_of(p, "metrics");
+
+	if (!line || !c->metrics)
+		return;
+	if (!c->listen_insecure && !conf_address_is_local(c->metrics))
+		conf_error(r, line, p, "metrics",
+			   "\"%s\" can be reached from other machines, expected a loopback address or "
+			   "listen_insecure = yes",
+			   c->metrics);
+	for (int i = 0; i < c->nlisten; i++)
+		if (!strcmp(c->listen[i], c->metrics))
+			conf_error(r, line, p, "metrics",
+				   "\"%s\" is where NBD clients connect, by listen in line %d, "
+				   "expected another address",
+				   c->metrics, conf_doc_line(p, "listen", i));
+}
+
 static void check_listen(struct conf_report *r, const struct conf *c, const struct conf_part *p)
 {
 	for (int i = 0; i < c->nlisten; i++) {
@@ -217,17 +288,30 @@ static void check_part(struct conf_doc *d, struct conf *c, const struct conf_par
 	if (p->kind == CONF_NKINDS || p->refused)
 		return;
 	check_required(r, p);
-	if (p->kind == CONF_MPIOD)
+	if (p->kind == CONF_MPIOD) {
 		check_listen(r, c, p);
+		check_metrics(r, c, p);
+	}
 	if (p->kind == CONF_TARGET)
 		check_chap(r, p, &c->targets[p->index]);
-	if (p->kind == CONF_LUN && complete)
-		check_lun_portals(r, c, p);
+	if (p->kind == CONF_DEFAULTS)
+		check_fence(d, p, &c->defaults);
+	if (p->kind == CONF_HARDWARE) {
+		check_hardware(r, p);
+		check_fence(d, p, &c->hardware[p->index].opt);
+	}
+	if (p->kind == CONF_LUN) {
+		check_fence(d, p, &c->luns[p->index].opt);
+		if (complete)
+			check_lun_portals(r, c, p);
+	}
 	for (const struct conf_part *o = d->parts; o <= p; o++) {
 		if (o->kind != p->kind || o->refused)
 			continue;
 		if (p->kind == CONF_TARGET)
 			check_portals(r, c, p, o);
+		else if (p->kind == CONF_HARDWARE && o != p)
+			check_hardware_twins(r, c, p, o);
 		else if (p->kind == CONF_LUN && o != p)
 			check_lun_twins(r, c, p, o);
 	}

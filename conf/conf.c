@@ -5,6 +5,7 @@
 #include "value.h"
 
 #include <errno.h>
+#include <fnmatch.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -89,6 +90,11 @@ void conf_free(struct conf *c)
 		conf_secret_free(t->mutual_chap_secret);
 		free(t->name);
 	}
+	for (int i = 0; i < c->nhardware; i++) {
+		clear_keys(CONF_HARDWARE, &c->hardware[i]);
+		clear_keys(CONF_DEFAULTS, &c->hardware[i].opt);
+		free(c->hardware[i].name);
+	}
 	for (int i = 0; i < c->nluns; i++) {
 		clear_keys(CONF_LUN, &c->luns[i]);
 		clear_keys(CONF_DEFAULTS, &c->luns[i].opt);
@@ -97,24 +103,60 @@ void conf_free(struct conf *c)
 	clear_keys(CONF_DEFAULTS, &c->defaults);
 	clear_keys(CONF_MPIOD, c);
 	free(c->targets);
+	free(c->hardware);
 	free(c->luns);
 	free(c->file);
 	free(c);
 }
 
-const struct conf_opts *conf_opts_for(const struct conf *c, const char *id,
-				      const struct conf_lun **lun_section)
+static const struct conf_lun *find_lun(const struct conf *c, const char *id)
 {
-	for (int i = 0; i < c->nluns; i++) {
-		if (strcmp(c->luns[i].id, id))
-			continue;
-		if (lun_section)
-			*lun_section = &c->luns[i];
-		return &c->luns[i].opt;
-	}
-	if (lun_section)
-		*lun_section = NULL;
-	return &c->defaults;
+	for (int i = 0; i < c->nluns; i++)
+		if (!strcmp(c->luns[i].id, id))
+			return &c->luns[i];
+	return NULL;
+}
+
+static bool fits(const char *pattern, const char *text)
+{
+	return !pattern || (text && !fnmatch(pattern, text, 0));
+}
+
+static const struct conf_hardware *find_hardware(const struct conf *c, const char *vendor,
+						 const char *product)
+{
+	for (int i = 0; i < c->nhardware; i++)
+		if (fits(c->hardware[i].vendor, vendor) && fits(c->hardware[i].product, product))
+			return &c->hardware[i];
+	return NULL;
+}
+
+static void lay_over(struct conf_opts *out, const struct conf_opts *section)
+{
+	const struct conf_key *k;
+
+	for (int i = 0; (k = conf_key_at(CONF_DEFAULTS, i)); i++)
+		if (section->set & 1ULL << i)
+			conf_value_share(k, out, section);
+	out->set |= section->set;
+}
+
+void conf_opts_resolve(const struct conf *c, const char *id, const char *vendor,
+		       const char *product, struct conf_opts *out, const struct conf_lun **lun,
+		       const struct conf_hardware **hw)
+{
+	const struct conf_hardware *h = find_hardware(c, vendor, product);
+	const struct conf_lun *l = find_lun(c, id);
+
+	*out = c->defaults;
+	if (h)
+		lay_over(out, &h->opt);
+	if (l)
+		lay_over(out, &l->opt);
+	if (lun)
+		*lun = l;
+	if (hw)
+		*hw = h;
 }
 
 static bool same(const char *a, const char *b)
@@ -150,5 +192,8 @@ bool conf_opts_equal(const struct conf_opts *a, const struct conf_opts *b)
 	       a->no_path_timeout_us == b->no_path_timeout_us &&
 	       a->no_path_max_bytes == b->no_path_max_bytes && a->queue_depth == b->queue_depth &&
 	       a->hedge == b->hedge && a->read_only == b->read_only &&
-	       a->probation_us == b->probation_us;
+	       a->probation_us == b->probation_us &&
+	       a->verify_interval_us == b->verify_interval_us && a->fence == b->fence &&
+	       a->fence_timeout_us == b->fence_timeout_us &&
+	       a->reservation_key == b->reservation_key;
 }

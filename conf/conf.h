@@ -15,7 +15,20 @@
 
 #define CONF_QUEUE UINT64_MAX /* no_path_timeout = queue; failback = manual */
 
-/* The keys of [defaults] and [lun]. In conf_lun.opt every value is filled in: lun > defaults > built in. */
+/* How a write whose fate is unknown is known not to run late (mpiod.conf(5), FENCES). */
+enum conf_fence {
+	CONF_FENCE_AUTO,
+	CONF_FENCE_RESERVATION,
+	CONF_FENCE_REINSTATE,
+	CONF_FENCE_HOLD,
+	CONF_FENCE_SOLICITED,
+	CONF_FENCE_OFF,
+};
+
+/*
+ * The keys of [defaults], [hardware] and [lun]. Those of conf.defaults are all filled in; in the
+ * other two only what the section gave, by the bits of `set`: see conf_opts_resolve().
+ */
 struct conf_opts {
 	char *policy;              /* a name, or NULL: by what the storage reports (round-robin) */
 	uint64_t failback_us;      /* 0: immediate, CONF_QUEUE: manual */
@@ -25,6 +38,10 @@ struct conf_opts {
 	unsigned queue_depth;
 	bool hedge, read_only;
 	uint64_t probation_us;     /* 0: off */
+	uint64_t verify_interval_us;
+	enum conf_fence fence;     /* CONF_FENCE_RESERVATION only with a reservation_key */
+	uint64_t fence_timeout_us;
+	uint64_t reservation_key;  /* at most 48 bits, 0: none; the daemon puts 16 bits of the path below */
 	uint64_t set;              /* bit i: key i of the opts table was given here */
 };
 
@@ -40,6 +57,7 @@ struct conf_target {
 	struct conf_portal *portals;
 	int nportals;
 	bool discovery;            /* SendTargets finds more portals */
+	uint64_t discovery_interval_us;
 	bool all_luns;
 	uint16_t *luns;            /* the LIST, when not all */
 	int nluns;
@@ -67,6 +85,14 @@ struct conf_lun {
 	int nweights;
 };
 
+struct conf_hardware {
+	char *name;                /* of the section */
+	int line;
+	char *vendor, *product;    /* fnmatch(3) patterns for the INQUIRY strings; NULL: any */
+	char *dsm;                 /* the module to use, or NULL */
+	struct conf_opts opt;
+};
+
 struct conf {
 	char *file;
 	char *initiator_name;
@@ -77,9 +103,12 @@ struct conf {
 	uint64_t max_inflight_bytes;
 	unsigned max_connections;
 	bool listen_insecure;
+	char *metrics;             /* "tcp:ADDR:PORT", or NULL: off */
 	struct conf_target *targets;
 	int ntargets;
 	struct conf_opts defaults;
+	struct conf_hardware *hardware; /* in the order of the file */
+	int nhardware;
 	struct conf_lun *luns;
 	int nluns;
 };
@@ -98,9 +127,15 @@ struct conf *conf_parse(const char *file, const char *text, size_t len, char **e
 
 void conf_free(struct conf *c);
 
-/* The options that hold for a LUN: its section's, or the defaults. lun_section gets it or NULL. */
-const struct conf_opts *conf_opts_for(const struct conf *c, const char *id,
-				      const struct conf_lun **lun_section);
+/*
+ * The options that hold for a LUN: its section's, then those of the first hardware section that fits,
+ * then the defaults. vendor and product are the trimmed INQUIRY strings, both NULL while they are not
+ * known. *out is a flat copy whose strings belong to c; out->set has the keys that were given
+ * anywhere. *lun and *hw get the sections or NULL; each pointer may be NULL.
+ */
+void conf_opts_resolve(const struct conf *c, const char *id, const char *vendor,
+		       const char *product, struct conf_opts *out, const struct conf_lun **lun,
+		       const struct conf_hardware **hw);
 
 /* Does a session of the one do for the other? (Portals, discovery and time-outs do not count.) */
 bool conf_target_equal(const struct conf_target *a, const struct conf_target *b);

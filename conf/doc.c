@@ -85,6 +85,8 @@ static const char *const fixed[] = {
 	[CONF_SOCKET] = "an absolute path of at most 107 bytes",
 	[CONF_FILE] = "the name of a file",
 	[CONF_PORTAL] = "ADDR, ADDR:PORT or [ADDR6]:PORT",
+	[CONF_HEX] = "1 to 12 hex digits, with or without 0x, not 0",
+	[CONF_METRICS] = "off, or tcp:ADDR:PORT with a numeric address",
 	[CONF_LISTEN] =
 		"unix:PATH with an absolute path of at most 107 bytes, or tcp:ADDR:PORT with a "
 		"numeric address",
@@ -117,6 +119,11 @@ void conf_key_expect(const struct conf_key *k, char *buf, size_t size)
 		put(&w, "seconds (ms, s or m may follow) from ");
 		put_range(&w, k, put_seconds);
 		put_words(&w, k->words, true);
+		break;
+	case CONF_GLOB:
+		put(&w, "a pattern (* and ? are wildcards) for a text of at most ");
+		put_count(&w, k->max);
+		put(&w, " characters");
 		break;
 	case CONF_ENUM:
 	case CONF_CHOICE:
@@ -167,6 +174,12 @@ static void print_key(FILE *out, enum conf_kind kind, const struct conf_key *k)
 		fprintf(out, "%s%s = 198.51.100.10:3260\n", live ? "" : "#", k->name);
 }
 
+/* Not the keys of [defaults] again in [hardware] and [lun]. */
+static bool is_shown(enum conf_kind kind, const struct conf_key *k)
+{
+	return kind == CONF_DEFAULTS || conf_key_opt(k) < 0;
+}
+
 void conf_print_example(FILE *out)
 {
 	const struct conf_key *k;
@@ -181,9 +194,10 @@ void conf_print_example(FILE *out)
 
 		fputc('\n', out);
 		print_wrapped(out, s->help);
-		fprintf(out, "%s[%s]\n", kind == CONF_LUN ? "#" : "", s->example);
+		fprintf(out, "%s[%s]\n", kind == CONF_LUN || kind == CONF_HARDWARE ? "#" : "",
+			s->example);
 		for (int i = 0; (k = conf_key_at((enum conf_kind)kind, i)); i++)
-			if (kind != CONF_LUN || conf_key_opt(k) < 0)
+			if (is_shown((enum conf_kind)kind, k))
 				print_key(out, (enum conf_kind)kind, k);
 	}
 }
@@ -247,7 +261,7 @@ void conf_print_man_keys(FILE *out)
 		print_mdoc(out, conf_sections[kind].help);
 		fputs(".Bl -tag -width Ds\n", out);
 		for (int i = 0; (k = conf_key_at((enum conf_kind)kind, i)); i++)
-			if (kind != CONF_LUN || conf_key_opt(k) < 0)
+			if (is_shown((enum conf_kind)kind, k))
 				print_man_key(out, k);
 		fputs(".El\n", out);
 	}

@@ -26,9 +26,10 @@ static int set_built_in(enum conf_kind kind, void *base)
 	return 0;
 }
 
-/* The struct a part's keys belong to; a new one for a target or LUN. NULL without memory. */
+/* The struct a part's keys belong to; a new one for a target, hardware or LUN. NULL without memory. */
 static void *part_base(struct conf_part *p, struct conf *c)
 {
+	struct conf_hardware *h;
 	struct conf_target *t;
 	struct conf_lun *l;
 
@@ -44,6 +45,17 @@ static void *part_base(struct conf_part *p, struct conf *c)
 		t->line = p->line;
 		t->name = strdup(p->name);
 		return t->name && !set_built_in(CONF_TARGET, t) ? t : NULL;
+	case CONF_HARDWARE:
+		h = reallocarray(c->hardware, (size_t)c->nhardware + 1, sizeof(*h));
+		if (!h)
+			return NULL;
+		c->hardware = h;
+		p->index = c->nhardware;
+		h += c->nhardware++;
+		memset(h, 0, sizeof(*h));
+		h->line = p->line;
+		h->name = strdup(p->name);
+		return h->name ? h : NULL;
 	case CONF_LUN:
 		l = reallocarray(c->luns, (size_t)c->nluns + 1, sizeof(*l));
 		if (!l)
@@ -59,6 +71,19 @@ static void *part_base(struct conf_part *p, struct conf *c)
 		return &c->defaults;
 	default:
 		return c;
+	}
+}
+
+/* The options among a part's keys. */
+static struct conf_opts *part_opts(const struct conf_part *p, struct conf *c)
+{
+	switch (p->kind) {
+	case CONF_HARDWARE:
+		return &c->hardware[p->index].opt;
+	case CONF_LUN:
+		return &c->luns[p->index].opt;
+	default:
+		return &c->defaults;
 	}
 }
 
@@ -98,7 +123,7 @@ static void fill_part(struct conf_report *r, struct conf_part *p, struct conf *c
 		struct conf_opts *opts = NULL;
 
 		if (opt >= 0)
-			opts = p->kind == CONF_LUN ? &((struct conf_lun *)base)->opt : &c->defaults;
+			opts = part_opts(p, c);
 		rc = conf_value_set(e->key, e->value, opts ? (void *)opts : base);
 		if (rc < 0) {
 			explain(r, p, e, rc);
@@ -108,21 +133,6 @@ static void fill_part(struct conf_report *r, struct conf_part *p, struct conf *c
 		if (opts)
 			opts->set |= 1ULL << opt;
 	}
-}
-
-/* What [lun] leaves open comes from [defaults], which holds the built-in values by now. */
-static int inherit(struct conf *c)
-{
-	const struct conf_key *k;
-
-	for (int n = 0; n < c->nluns; n++) {
-		struct conf_opts *o = &c->luns[n].opt;
-
-		for (int i = 0; (k = conf_key_at(CONF_DEFAULTS, i)); i++)
-			if (!(o->set & 1ULL << i) && conf_value_copy(k, o, &c->defaults))
-				return -ENOMEM;
-	}
-	return 0;
 }
 
 static int name_initiator(struct conf *c)
@@ -159,7 +169,5 @@ void conf_doc_fill(struct conf_doc *d, struct conf *c)
 		r->no_memory = true;
 	k = conf_key_at(CONF_MPIOD, conf_key_find(CONF_MPIOD, "listen"));
 	if (!c->nlisten && conf_value_set(k, k->def, c) < 0)
-		r->no_memory = true;
-	if (inherit(c))
 		r->no_memory = true;
 }

@@ -27,6 +27,19 @@ static const struct conf_word policies[] = {
 	{"weighted-paths", 0},	   {"least-blocks", 0},
 	{"least-latency", 0},	   {NULL, 0},
 };
+/* The modules of policy/, which conf/ does not know: dsm_all there has the same names. */
+static const struct conf_word dsms[] = {
+	{"lio", 0}, {"tgt", 0}, {"alua", 0}, {"generic", 0}, {NULL, 0},
+};
+static const struct conf_word fences[] = {
+	{"auto", CONF_FENCE_AUTO},
+	{"reservation", CONF_FENCE_RESERVATION},
+	{"reinstate", CONF_FENCE_REINSTATE},
+	{"hold", CONF_FENCE_HOLD},
+	{"solicited", CONF_FENCE_SOLICITED},
+	{"off", CONF_FENCE_OFF},
+	{NULL, 0},
+};
 static const struct conf_word failbacks[] = {
 	{"immediate", 0},
 	{"manual", CONF_QUEUE},
@@ -41,7 +54,14 @@ const struct conf_section conf_sections[CONF_NKINDS] = {
 		{"target", "target NAME", "target san",
 		 "An iSCSI target and the portals that lead to it; one section for each target."},
 	[CONF_DEFAULTS] = {"defaults", "defaults", "defaults",
-			   "What holds for every LUN whose own section does not say otherwise."},
+			   "What holds for every LUN where neither its own section nor one of its "
+			   "hardware says otherwise."},
+	[CONF_HARDWARE] =
+		{"hardware", "hardware NAME", "hardware acme",
+		 "What holds for storage of one kind, known by what it says it is (INQUIRY, as "
+		 "mpioctl show tells it). The first section that fits is used, and storage that is "
+		 "listed in one is used even where it is older than SPC-3. Every key of "
+		 "[defaults] may be given here too."},
 	[CONF_LUN] = {"lun", "lun NAME", "lun disk1",
 		      "One LUN, and NAME its export. A LUN without a section is exported under its "
 		      "identifier. Every key of [defaults] may be given here too."},
@@ -90,9 +110,15 @@ static const struct conf_key mpiod_keys[] = {
 	 .type = CONF_BOOL,
 	 AT(conf, listen_insecure),
 	 .def = "no",
-	 .help = "Allow listen on a tcp address that other machines can reach.",
+	 .help = "Allow listen and metrics on a tcp address that other machines can reach.",
 	 .doc = "NBD has no encryption and no password here: whoever connects reads and writes "
 		"the disks. Use nbdkit with TLS for remote clients instead."},
+	{.name = "metrics",
+	 .type = CONF_METRICS,
+	 AT(conf, metrics),
+	 .def = "off",
+	 .help = "Where Prometheus reads metrics (HTTP).",
+	 .doc = "An address other than a loopback one needs listen_insecure."},
 };
 
 static const struct conf_key target_keys[] = {
@@ -117,6 +143,14 @@ static const struct conf_key target_keys[] = {
 	 AT(conf_target, discovery),
 	 .def = "no",
 	 .help = "Ask the target for more portals (SendTargets) and use those too."},
+	{.name = "discovery_interval",
+	 .type = CONF_TIME,
+	 AT(conf_target, discovery_interval_us),
+	 .def = "60",
+	 .min = 5 * SEC,
+	 .max = DAY,
+	 .help = "How often the target is asked for portals, where discovery is on.",
+	 .doc = "mpioctl rescan asks at once."},
 	{.name = "luns",
 	 .type = CONF_LUNS,
 	 LIST(conf_target, luns),
@@ -248,6 +282,63 @@ static const struct conf_key opts_keys[] = {
 	 .words = probations,
 	 .help = "How long a path that flapped must stay healthy before it carries I/O again while "
 		 "others are healthy."},
+	{.name = "verify_interval",
+	 .type = CONF_TIME,
+	 AT(conf_opts, verify_interval_us),
+	 .def = "10",
+	 .min = SEC,
+	 .max = 3600 * SEC,
+	 .help = "How often the LUN behind an idle path is verified.",
+	 .doc = "With TEST UNIT READY, or by its target port groups where access is asymmetric. "
+		"probe_interval is about the session, this is about each LUN."},
+	{.name = "fence",
+	 .type = CONF_ENUM,
+	 AT(conf_opts, fence),
+	 .def = "auto",
+	 .words = fences,
+	 .help = "How a write that was under way on a path that failed is kept from running late.",
+	 .doc = "auto is reservation where there is a reservation_key, else reinstate where the "
+		"target proved that it does what that needs, else hold. mpiod.conf(5), FENCES, "
+		"says what each needs and costs."},
+	{.name = "fence_timeout",
+	 .type = CONF_TIME,
+	 AT(conf_opts, fence_timeout_us),
+	 .def = "15",
+	 .min = SEC,
+	 .max = 3600 * SEC,
+	 .help = "How long a write waits for a fence on its blocks at most.",
+	 .doc = "After that it is sent though the older write may still run late, and an error in "
+		"the log names the range."},
+	{.name = "reservation_key",
+	 .type = CONF_HEX,
+	 AT(conf_opts, reservation_key),
+	 .example = "0x6d70696f64",
+	 .help = "Register every path for persistent reservations, under this key and 16 bits of "
+		 "its own.",
+	 .doc = "It must be another one on each host; hosts without a key can only read then. "
+		"mpiod.conf(5), RESERVATIONS, says more."},
+};
+
+static const struct conf_key hardware_keys[] = {
+	{.name = "vendor",
+	 .type = CONF_GLOB,
+	 AT(conf_hardware, vendor),
+	 .max = 8,
+	 .example = "ACME",
+	 .help = "The vendor that the storage reports.",
+	 .doc = "vendor or product has to be given; where both are, both have to fit."},
+	{.name = "product",
+	 .type = CONF_GLOB,
+	 AT(conf_hardware, product),
+	 .max = 16,
+	 .example = "FastDisk*",
+	 .help = "The product that the storage reports."},
+	{.name = "dsm",
+	 .type = CONF_CHOICE,
+	 AT(conf_hardware, dsm),
+	 .words = dsms,
+	 .example = "alua",
+	 .help = "The device-specific module that handles it; unset, the first that claims it."},
 };
 
 static const struct conf_key lun_keys[] = {
@@ -284,6 +375,7 @@ static const struct conf_key lun_keys[] = {
 #define COUNT(a) ((int)(sizeof(a) / sizeof((a)[0])))
 
 _Static_assert(COUNT(lun_keys) + COUNT(opts_keys) <= CONF_MAX_KEYS, "CONF_MAX_KEYS");
+_Static_assert(COUNT(hardware_keys) + COUNT(opts_keys) <= CONF_MAX_KEYS, "CONF_MAX_KEYS");
 
 static const struct {
 	const struct conf_key *keys;
@@ -292,6 +384,7 @@ static const struct {
 	[CONF_MPIOD] = {mpiod_keys, COUNT(mpiod_keys)},
 	[CONF_TARGET] = {target_keys, COUNT(target_keys)},
 	[CONF_DEFAULTS] = {opts_keys, COUNT(opts_keys)},
+	[CONF_HARDWARE] = {hardware_keys, COUNT(hardware_keys)},
 	[CONF_LUN] = {lun_keys, COUNT(lun_keys)},
 };
 
@@ -300,7 +393,7 @@ const struct conf_key *conf_key_at(enum conf_kind kind, int i)
 	if (i < tables[kind].n)
 		return &tables[kind].keys[i];
 	i -= tables[kind].n;
-	if (kind == CONF_LUN && i < COUNT(opts_keys))
+	if ((kind == CONF_LUN || kind == CONF_HARDWARE) && i < COUNT(opts_keys))
 		return &opts_keys[i];
 	return NULL;
 }

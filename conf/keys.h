@@ -8,7 +8,14 @@
 
 #include "conf.h"
 
-enum conf_kind { CONF_MPIOD, CONF_TARGET, CONF_DEFAULTS, CONF_LUN, CONF_NKINDS };
+enum conf_kind {
+	CONF_MPIOD,
+	CONF_TARGET,
+	CONF_DEFAULTS,
+	CONF_HARDWARE,
+	CONF_LUN,
+	CONF_NKINDS,
+};
 
 enum conf_type {
 	/* one value: the C type of the field */
@@ -16,6 +23,7 @@ enum conf_type {
 	CONF_COUNT,  /* unsigned */
 	CONF_SIZE,   /* uint64_t, bytes */
 	CONF_TIME,   /* uint64_t, microseconds; words stand for special values */
+	CONF_HEX,    /* uint64_t: 48 bits in hex digits, not 0 */
 	CONF_ENUM,   /* int: the value of a word */
 	CONF_CHOICE, /* char *: a word */
 	CONF_NAME,   /* char *: an iSCSI name, RFC 7143 4.2.7 */
@@ -25,6 +33,8 @@ enum conf_type {
 	CONF_SOCKET, /* char *: path of a unix socket */
 	CONF_FILE,   /* char *: a file, relative or not */
 	CONF_PORTAL, /* char *: "ADDR:PORT" */
+	CONF_GLOB,   /* char *: an fnmatch(3) pattern for a text of at most `max` characters */
+	CONF_METRICS, /* char *: "tcp:ADDR:PORT", NULL for "off" */
 	/* a list: the field is the pointer, `count` the offset of its int */
 	CONF_LISTEN,  /* char **: "unix:PATH", "tcp:ADDR:PORT" */
 	CONF_PORTALS, /* struct conf_portal * */
@@ -41,10 +51,10 @@ struct conf_word {
 struct conf_key {
 	const char *name;
 	enum conf_type type;
-	size_t offset, count, flag; /* in struct conf, conf_target, conf_opts or conf_lun */
+	size_t offset, count, flag; /* in the struct of the section, or conf_opts */
 	const char *def;	    /* as a user would write it; NULL: none */
 	const char *example;	    /* shown where def is NULL */
-	uint64_t min, max; /* of CONF_COUNT, CONF_SIZE and CONF_TIME, in the field's unit */
+	uint64_t min, max; /* of CONF_COUNT, CONF_SIZE, CONF_TIME in the field's unit; CONF_GLOB */
 	const struct conf_word *words; /* ends with a NULL word */
 	bool repeat, required;
 	const char *help; /* one sentence */
@@ -62,7 +72,7 @@ struct conf_section {
 
 extern const struct conf_section conf_sections[CONF_NKINDS];
 
-/* Key number i of a section, those of struct conf_opts last in [lun]; NULL past the end. */
+/* Key number i of a section, those of struct conf_opts last; NULL past the end. */
 const struct conf_key *conf_key_at(enum conf_kind kind, int i);
 
 /* The number of a key by name, or -ENOENT. */

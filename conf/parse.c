@@ -23,7 +23,7 @@ struct reader {
 	bool in_section;
 };
 
-#define SECTIONS "[mpiod], [target NAME], [defaults] or [lun NAME]"
+#define SECTIONS "[mpiod], [target NAME], [defaults], [hardware NAME] or [lun NAME]"
 
 static bool is_utf8(const char *s, size_t len)
 {

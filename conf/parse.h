@@ -37,7 +37,7 @@ struct conf_part {
 	char *name;	     /* "san" */
 	int line;
 	bool refused; /* a second one of the name, say: checked alone, not with the others */
-	int index;    /* in conf.targets or conf.luns */
+	int index;    /* in conf.targets, conf.hardware or conf.luns */
 	struct conf_entry *entries;
 	int n;
 	int first[CONF_MAX_KEYS]; /* line that gave key i, 0: none did */

@@ -137,6 +137,37 @@ static int parse_time(const char *s, uint64_t *out)
 	return 0;
 }
 
+/* "6d70", "0x6d70": at most 48 bits, leading zeroes counted; 0 would mean no key (SPC-4 6.16.3). */
+static int set_hex(const char *text, uint64_t *field)
+{
+	enum { DIGITS = 12 };
+	uint64_t v = 0;
+
+	if (text[0] == '0' && (text[1] == 'x' || text[1] == 'X'))
+		text += 2;
+	if (!is_hex(text))
+		return -EINVAL;
+	if (strlen(text) > DIGITS)
+		return -ERANGE;
+	for (; *text; text++)
+		v = v << 4 | (uint64_t)(isdigit((unsigned char)*text)
+						? *text - '0'
+						: tolower((unsigned char)*text) - 'a' + 10);
+	if (!v)
+		return -ERANGE;
+	*field = v;
+	return 1;
+}
+
+/* One without wildcards that is longer than the text can be would never fit. */
+static bool is_glob(const struct conf_key *k, const char *s)
+{
+	size_t len = strlen(s);
+
+	return len >= 1 && len <= 100 && is_print(s, true) && s[len - 1] != '\\' &&
+	       (strpbrk(s, "*?[\\") || len <= k->max);
+}
+
 static const struct conf_word *find_word(const struct conf_key *k, const char *text)
 {
 	static const struct conf_word bools[] = {
@@ -212,6 +243,8 @@ static bool is_valid(const struct conf_key *k, const char *text)
 		return conf_address_is_socket(text);
 	case CONF_FILE:
 		return *text && is_print(text, true);
+	case CONF_GLOB:
+		return is_glob(k, text);
 	default:
 		return false;
 	}
@@ -236,6 +269,21 @@ static int set_string(const struct conf_key *k, const char *text, char **field)
 	if (k->type == CONF_ID && (!strncmp(s, "naa.", 4) || !strncmp(s, "eui.", 4)))
 		for (char *c = s; *c; c++)
 			*c = (char)tolower((unsigned char)*c);
+	free(*field);
+	*field = s;
+	return 1;
+}
+
+static int set_metrics(const char *text, char **field)
+{
+	char *s = NULL;
+
+	if (strcmp(text, "off")) {
+		int err = strncmp(text, "tcp:", 4) ? -EINVAL : conf_address_listen(text, &s);
+
+		if (err)
+			return err;
+	}
 	free(*field);
 	*field = s;
 	return 1;
@@ -400,6 +448,10 @@ int conf_value_set(const struct conf_key *k, const char *text, void *base)
 	case CONF_BOOL:
 	case CONF_ENUM:
 		return set_word(k, text, field);
+	case CONF_HEX:
+		return set_hex(text, field);
+	case CONF_METRICS:
+		return set_metrics(text, field);
 	case CONF_LISTEN:
 		return add_listen(text, field, count);
 	case CONF_PORTALS:
@@ -446,25 +498,15 @@ void conf_value_clear(const struct conf_key *k, void *base)
 	}
 }
 
-int conf_value_copy(const struct conf_key *k, void *to, const void *from)
+void conf_value_share(const struct conf_key *k, void *to, const void *from)
 {
-	const void *src = (const char *)from + k->offset;
-	void *dst = (char *)to + k->offset;
 	size_t size = sizeof(uint64_t);
 
-	if (k->type >= CONF_CHOICE) {
-		char *s = *(char *const *)src;
-
-		if (s && !(s = strdup(s)))
-			return -ENOMEM;
-		free(*(char **)dst);
-		*(char **)dst = s;
-		return 0;
-	}
-	if (k->type == CONF_BOOL)
+	if (k->type >= CONF_CHOICE)
+		size = sizeof(char *);
+	else if (k->type == CONF_BOOL)
 		size = sizeof(bool);
 	else if (k->type == CONF_COUNT || k->type == CONF_ENUM)
 		size = sizeof(int);
-	memcpy(dst, src, size);
-	return 0;
+	memcpy((char *)to + k->offset, (const char *)from + k->offset, size);
 }

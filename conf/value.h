@@ -17,9 +17,8 @@ int conf_value_set(const struct conf_key *k, const char *text, void *base)
 /* Frees and zeroes the field of key k. */
 void conf_value_clear(const struct conf_key *k, void *base);
 
-/* Replaces one value (no list) of *to by a copy of that of *from. 0 or -ENOMEM. */
-int conf_value_copy(const struct conf_key *k, void *to, const void *from)
-	__attribute__((warn_unused_result));
+/* Sets one value (no list) of *to to that of *from. A string is still that of *from. */
+void conf_value_share(const struct conf_key *k, void *to, const void *from);
 
 /* 1 to 200 bytes without blanks and control characters, as an export's name has to be. */
 bool conf_value_is_export(const char *text);

@@ -9,6 +9,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 #define RETRY_MIN_US (10 * US_PER_MS)
@@ -496,4 +497,40 @@ void session_hedge_reads(struct engine *e, struct session *s)
 		if (a->io && a->io->op == IO_READ && !a->io->hedged && a->io->req->lun->opt->hedge)
 			hedge(e, a);
 	}
+}
+
+/* Why a path is no candidate at all. */
+static void not_a_candidate(const struct path *p, struct explain *x)
+{
+	snprintf(x->why, sizeof(x->why), "%s%s%s", path_state_name(p), p->reason[0] ? ": " : "", p->reason);
+}
+
+int lun_explain(struct lun *l, struct explain *out, int cap)
+{
+	struct policy_path views[POLICY_MAX_PATHS];
+	struct path *path_of[POLICY_MAX_PATHS];
+	char why[POLICY_MAX_PATHS][POLICY_WHY_MAX];
+	int n = collect(l, views, path_of), chosen = POLICY_NONE, k = 0;
+	struct list *pos;
+
+	if (n)
+		policy_explain(l->policy, &l->policy_state, views, n, l->block_size, &chosen, why);
+	list_for_each(pos, &l->paths) {
+		struct path *p = list_entry(pos, struct path, in_lun);
+		int i;
+
+		if (k == cap)
+			break;
+		out[k] = (struct explain){ .path = p };
+		for (i = 0; i < n && path_of[i] != p; i++)
+			;
+		if (i == n) {
+			not_a_candidate(p, &out[k]);
+		} else {
+			out[k].chosen = i == chosen;
+			snprintf(out[k].why, sizeof(out[k].why), "%s", why[i]);
+		}
+		k++;
+	}
+	return k;
 }

@@ -178,8 +178,7 @@ static void claim(struct engine *e, struct lun *l, const struct identify *id)
 	lun_configure(e, l);
 	l->dsm = dsm_claim(&d, l->hardware ? l->hardware->dsm : NULL);
 	l->tpgs = l->dsm->groups ? id->inquiry.tpgs : 0;
-	if (!l->policy_by_admin && !l->opt->policy)
-		l->policy = policy_find(dsm_default_policy(l->dsm, l->tpgs != 0));
+	lun_choose_policy(l);
 	if (l->dsm != was)
 		engine_emit(e, EVENT_INFO, "claimed", l, NULL, "%s %s: module %s%s, policy %s",
 			    id->inquiry.vendor, id->inquiry.product, l->dsm->name,

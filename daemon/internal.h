@@ -47,6 +47,15 @@ void io_requeue(struct engine *e, struct attempt *a);
 /* Starts what waits, as far as there are paths and windows. */
 void lun_run(struct engine *e, struct lun *l);
 
+struct explain {
+	const struct path *path;
+	bool chosen;
+	char why[POLICY_WHY_MAX];
+};
+
+/* For the next I/O of a client on l: each path, and why it would be chosen or not. Returns how many. */
+int lun_explain(struct lun *l, struct explain *out, int cap);
+
 /* request.c */
 struct io *io_new(struct engine *e, struct request *r, enum io_op op, uint64_t lba, uint32_t blocks)
 	__attribute__((warn_unused_result));
@@ -69,6 +78,8 @@ struct request *writer_next(struct lun *l);
 struct lun *lun_find(struct engine *e, const char *id);
 struct lun *lun_new(struct engine *e, const char *id);
 void lun_configure(struct engine *e, struct lun *l);
+/* The administrator's, the configuration's, the module's, or by what the storage reports. */
+void lun_choose_policy(struct lun *l);
 /* Counts the usable paths and says so when the state changed; starts or stops the no-path clock. */
 void lun_update(struct engine *e, struct lun *l);
 void lun_attach_path(struct engine *e, struct lun *l, struct path *p);

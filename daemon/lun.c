@@ -79,12 +79,15 @@ struct lun *lun_new(struct engine *e, const char *id)
 	return l;
 }
 
-/* The text of a policy in the configuration; without one, by what the storage reports. */
-static const struct policy *configured_policy(const struct conf_opts *o)
+void lun_choose_policy(struct lun *l)
 {
-	const struct policy *p = o->policy ? policy_find(o->policy) : NULL;
+	const char *name = l->opt->policy;
+	const struct policy *p;
 
-	return p ? p : &policy_round_robin;
+	if (l->policy_by_admin)
+		return;
+	p = policy_find(name ? name : dsm_default_policy(l->dsm, l->tpgs != 0));
+	l->policy = p ? p : &policy_round_robin;
 }
 
 /* When the no-path clock runs out, from the configuration of now. */
@@ -100,13 +103,15 @@ static void arm_no_path(struct engine *e, struct lun *l)
 
 void lun_configure(struct engine *e, struct lun *l)
 {
+	bool known = l->inquiry.vendor[0] || l->inquiry.product[0];
 	struct list *pos;
 
-	l->opt = conf_opts_for(e->conf, l->id, &l->conf);
+	conf_opts_resolve(e->conf, l->id, known ? l->inquiry.vendor : NULL,
+			  known ? l->inquiry.product : NULL, &l->opts, &l->conf, &l->hardware);
+	l->opt = &l->opts;
 	snprintf(l->name, sizeof(l->name), "%s",
 		 !l->conf ? l->id : l->conf->alias ? l->conf->alias : l->conf->name);
-	if (!l->policy_by_admin)
-		l->policy = configured_policy(l->opt);
+	lun_choose_policy(l);
 	list_for_each(pos, &l->paths)
 		lun_view_path(e, list_entry(pos, struct path, in_lun));
 	if (l->no_path_failed && l->opt->no_path_timeout_us == CONF_QUEUE)

@@ -189,7 +189,8 @@ struct lun {
 	unsigned measuring;    /* paths whose size is being read again */
 	const struct conf_lun *conf;      /* its section, or NULL */
 	const struct conf_hardware *hardware; /* the section of its vendor and product, or NULL */
-	const struct conf_opts *opt;
+	struct conf_opts opts;             /* what the configuration says for this LUN */
+	const struct conf_opts *opt;       /* &opts */
 	const struct policy *policy;
 	bool policy_by_admin;
 	struct policy_state policy_state;

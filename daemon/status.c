@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The model as JSON. */
 #include "status.h"
+#include "status_internal.h"
 #include "fence.h"
 #include "internal.h"
 #include "text.h"
@@ -8,31 +9,31 @@
 #include <string.h>
 
 /* A JSON string of s, escaped: jansson takes valid UTF-8 only, and a terminal may be at the end. */
-static json_t *text(const char *s)
+json_t *status_text(const char *s)
 {
 	char safe[1024];
 
 	return json_string(text_escape(safe, sizeof(safe), s));
 }
 
-static json_t *text_or_null(const char *s)
+json_t *status_text_or_null(const char *s)
 {
-	return s ? text(s) : json_null();
+	return s ? status_text(s) : json_null();
 }
 
-static json_t *number(uint64_t n)
+json_t *status_number(uint64_t n)
 {
 	/* jansson's integers are signed; no counter gets there, but nothing shall show below 0 */
 	return json_integer(n > INT64_MAX ? INT64_MAX : (json_int_t)n);
 }
 
-static json_t *age(const struct engine *e, uint64_t since)
+json_t *status_age(const struct engine *e, uint64_t since)
 {
-	return number(e->now > since ? (e->now - since) / 1000 : 0);
+	return status_number(e->now > since ? (e->now - since) / 1000 : 0);
 }
 
 /* A name as the user gives it: ours, or ours as we showed it. */
-static bool named(const char *ours, const char *given)
+bool status_named(const char *ours, const char *given)
 {
 	char safe[1024];
 
@@ -40,7 +41,7 @@ static bool named(const char *ours, const char *given)
 }
 
 /* Adds v, of which a reference is taken over, and fails the whole object when it is NULL. */
-static void put(json_t **o, const char *key, json_t *v)
+void status_put(json_t **o, const char *key, json_t *v)
 {
 	if (*o && json_object_set_new(*o, key, v) == 0)
 		return;
@@ -50,7 +51,7 @@ static void put(json_t **o, const char *key, json_t *v)
 	*o = NULL;
 }
 
-static void append(json_t **a, json_t *v)
+void status_append(json_t **a, json_t *v)
 {
 	if (*a && json_array_append_new(*a, v) == 0)
 		return;
@@ -76,13 +77,13 @@ static const char *class_name(const struct path *p)
 
 static void put_counters(json_t **o, const struct counters *n)
 {
-	put(o, "reads", number(n->reads));
-	put(o, "writes", number(n->writes));
-	put(o, "read_bytes", number(n->read_bytes));
-	put(o, "write_bytes", number(n->write_bytes));
-	put(o, "errors", number(n->errors));
-	put(o, "retries", number(n->retries));
-	put(o, "failures", number(n->failures));
+	status_put(o, "reads", status_number(n->reads));
+	status_put(o, "writes", status_number(n->writes));
+	status_put(o, "read_bytes", status_number(n->read_bytes));
+	status_put(o, "write_bytes", status_number(n->write_bytes));
+	status_put(o, "errors", status_number(n->errors));
+	status_put(o, "retries", status_number(n->retries));
+	status_put(o, "failures", status_number(n->failures));
 }
 
 static json_t *path_json(const struct engine *e, const struct path *p)
@@ -90,25 +91,25 @@ static json_t *path_json(const struct engine *e, const struct path *p)
 	const struct session *s = p->session;
 	json_t *o = json_object();
 
-	put(&o, "name", text(p->name));
-	put(&o, "target", text(s->target->conf->name));
-	put(&o, "portal", text(s->portal));
-	put(&o, "interface", text_or_null(s->interface));
-	put(&o, "lun", number(p->lun_number & 0x3fff)); /* as in its name */
-	put(&o, "export", text_or_null(p->lun ? p->lun->name : NULL));
-	put(&o, "state", text(path_state_name(p)));
-	put(&o, "usable", json_boolean(p->state == PATH_USABLE));
-	put(&o, "reason", text(p->state == PATH_USABLE ? "" : p->reason));
-	put(&o, "state_age_ms", age(e, p->since));
-	put(&o, "alua", text(p->lun && p->lun->tpgs ? groups_state_name(p->alua) : "none"));
-	put(&o, "port_group", p->port_group >= 0 ? number(p->port_group) : json_null());
-	put(&o, "class", text(class_name(p)));
-	put(&o, "resting", json_boolean(p->view.resting));
-	put(&o, "weight", number(p->view.weight));
-	put(&o, "preferred", json_boolean(p->view.preferred));
-	put(&o, "active", json_boolean(p->view.active));
-	put(&o, "latency_us", number(s->load.latency_us));
-	put(&o, "inflight", number(p->inflight));
+	status_put(&o, "name", status_text(p->name));
+	status_put(&o, "target", status_text(s->target->conf->name));
+	status_put(&o, "portal", status_text(s->portal));
+	status_put(&o, "interface", status_text_or_null(s->interface));
+	status_put(&o, "lun", status_number(p->lun_number & 0x3fff)); /* as in its name */
+	status_put(&o, "export", status_text_or_null(p->lun ? p->lun->name : NULL));
+	status_put(&o, "state", status_text(path_state_name(p)));
+	status_put(&o, "usable", json_boolean(p->state == PATH_USABLE));
+	status_put(&o, "reason", status_text(p->state == PATH_USABLE ? "" : p->reason));
+	status_put(&o, "state_age_ms", status_age(e, p->since));
+	status_put(&o, "alua", status_text(p->lun && p->lun->tpgs ? groups_state_name(p->alua) : "none"));
+	status_put(&o, "port_group", p->port_group >= 0 ? status_number(p->port_group) : json_null());
+	status_put(&o, "class", status_text(class_name(p)));
+	status_put(&o, "resting", json_boolean(p->view.resting));
+	status_put(&o, "weight", status_number(p->view.weight));
+	status_put(&o, "preferred", json_boolean(p->view.preferred));
+	status_put(&o, "active", json_boolean(p->view.active));
+	status_put(&o, "latency_us", status_number(s->load.latency_us));
+	status_put(&o, "inflight", status_number(p->inflight));
 	put_counters(&o, &p->n);
 	return o;
 }
@@ -118,70 +119,36 @@ static json_t *lun_json(const struct engine *e, const struct lun *l)
 	json_t *o = json_object(), *paths = json_array();
 	struct list *pos;
 
-	put(&o, "name", text(l->name));
-	put(&o, "id", text(l->id));
-	put(&o, "size", number(l->size));
-	put(&o, "block_size", number(l->block_size));
-	put(&o, "policy", text(l->policy ? l->policy->name : ""));
-	put(&o, "dsm", text(l->dsm ? l->dsm->name : ""));
-	put(&o, "state", text(lun_state_name(l->state)));
-	put(&o, "state_age_ms", age(e, l->since));
-	put(&o, "failing", json_boolean(l->no_path_failed));
-	put(&o, "exported", json_boolean(l->announced));
-	put(&o, "queued", number(l->queued));
-	put(&o, "queued_bytes", number(l->queued_bytes));
-	put(&o, "waiting", number(l->nwaiting));
-	put(&o, "fences", number(l->nfences));
-	put(&o, "fenced", number(l->nfenced));
-	put(&o, "users", number(l->users > 0 ? (unsigned)l->users : 0));
-	put(&o, "vendor", text(l->inquiry.vendor));
-	put(&o, "product", text(l->inquiry.product));
-	put(&o, "revision", text(l->inquiry.revision));
-	put(&o, "serial", text(l->serial));
-	put(&o, "read_only", json_boolean(l->write_protect || (l->opt && l->opt->read_only)));
+	status_put(&o, "name", status_text(l->name));
+	status_put(&o, "id", status_text(l->id));
+	status_put(&o, "size", status_number(l->size));
+	status_put(&o, "block_size", status_number(l->block_size));
+	status_put(&o, "policy", status_text(l->policy ? l->policy->name : ""));
+	status_put(&o, "dsm", status_text(l->dsm ? l->dsm->name : ""));
+	status_put(&o, "state", status_text(lun_state_name(l->state)));
+	status_put(&o, "state_age_ms", status_age(e, l->since));
+	status_put(&o, "failing", json_boolean(l->no_path_failed));
+	status_put(&o, "exported", json_boolean(l->announced));
+	status_put(&o, "queued", status_number(l->queued));
+	status_put(&o, "queued_bytes", status_number(l->queued_bytes));
+	status_put(&o, "waiting", status_number(l->nwaiting));
+	status_put(&o, "fences", status_number(l->nfences));
+	status_put(&o, "fenced", status_number(l->nfenced));
+	status_put(&o, "users", status_number(l->users > 0 ? (unsigned)l->users : 0));
+	status_put(&o, "vendor", status_text(l->inquiry.vendor));
+	status_put(&o, "product", status_text(l->inquiry.product));
+	status_put(&o, "revision", status_text(l->inquiry.revision));
+	status_put(&o, "serial", status_text(l->serial));
+	status_put(&o, "read_only", json_boolean(l->write_protect || (l->opt && l->opt->read_only)));
 	list_for_each(pos, &l->paths)
-		append(&paths, path_json(e, list_entry(pos, struct path, in_lun)));
-	put(&o, "paths", paths);
+		status_append(&paths, path_json(e, list_entry(pos, struct path, in_lun)));
+	status_put(&o, "paths", paths);
 	return o;
 }
 
 static json_t *timeout_json(uint64_t us)
 {
 	return us == CONF_QUEUE ? json_string("queue") : json_real((double)us / 1e6);
-}
-
-static json_t *doubts_json(const struct engine *e, const struct lun *l)
-{
-	json_t *a = json_array();
-	struct list *pos;
-
-	list_for_each(pos, &l->doubts) {
-		const struct doubt *d = list_entry(pos, struct doubt, in_lun);
-		json_t *o = json_object();
-
-		put(&o, "session", text(d->session));
-		put(&o, "method", text(fence_method_name(d->method)));
-		put(&o, "age_ms", age(e, d->since));
-		put(&o, "writes", number(d->n));
-		put(&o, "blocks", number(d->blocks));
-		append(&a, o);
-	}
-	return a;
-}
-
-static json_t *groups_json(const struct lun *l)
-{
-	json_t *a = json_array();
-
-	for (int i = 0; i < l->groups.n && l->tpgs; i++) {
-		json_t *o = json_object();
-
-		put(&o, "id", number(l->groups.g[i].id));
-		put(&o, "state", text(groups_state_name(l->groups.g[i].state)));
-		put(&o, "preferred", json_boolean(l->groups.g[i].preferred));
-		append(&a, o);
-	}
-	return a;
 }
 
 json_t *status_lun_json(const struct engine *e, const char *name, bool *found)
@@ -193,23 +160,23 @@ json_t *status_lun_json(const struct engine *e, const char *name, bool *found)
 	list_for_each(pos, &e->luns) {
 		const struct lun *l = list_entry(pos, struct lun, in_engine);
 
-		if (!named(l->name, name) && !named(l->id, name))
+		if (!status_named(l->name, name) && !status_named(l->id, name))
 			continue;
 		*found = true;
 		o = lun_json(e, l);
-		put(&o, "section", text_or_null(l->conf ? l->conf->name : NULL));
-		put(&o, "policy_by_admin", json_boolean(l->policy_by_admin));
-		put(&o, "unmap", json_boolean(l->prov.unmap && !l->no_unmap));
-		put(&o, "write_same", json_boolean(!l->no_write_same));
+		status_put(&o, "section", status_text_or_null(l->conf ? l->conf->name : NULL));
+		status_put(&o, "policy_by_admin", json_boolean(l->policy_by_admin));
+		status_put(&o, "unmap", json_boolean(l->prov.unmap && !l->no_unmap));
+		status_put(&o, "write_same", json_boolean(!l->no_write_same));
 		if (l->opt) {
-			put(&o, "queue_depth", number(l->opt->queue_depth));
-			put(&o, "no_path_timeout", timeout_json(l->opt->no_path_timeout_us));
-			put(&o, "fence", text(fence_method_name(l->opt->fence)));
-			put(&o, "fence_timeout", timeout_json(l->opt->fence_timeout_us));
+			status_put(&o, "queue_depth", status_number(l->opt->queue_depth));
+			status_put(&o, "no_path_timeout", timeout_json(l->opt->no_path_timeout_us));
+			status_put(&o, "fence", status_text(fence_method_name(l->opt->fence)));
+			status_put(&o, "fence_timeout", timeout_json(l->opt->fence_timeout_us));
 		}
-		put(&o, "hardware", text_or_null(l->hardware ? l->hardware->name : NULL));
-		put(&o, "doubts", doubts_json(e, l));
-		put(&o, "port_groups", groups_json(l));
+		status_put(&o, "hardware", status_text_or_null(l->hardware ? l->hardware->name : NULL));
+		status_put(&o, "doubts", status_doubts_json(e, l));
+		status_put(&o, "port_groups", status_groups_json(l));
 		return o;
 	}
 	return NULL;
@@ -222,34 +189,34 @@ static json_t *session_json(const struct engine *e, const struct session *s)
 	char isid[16];
 
 	snprintf(isid, sizeof(isid), "%06x", s->isid);
-	put(&o, "name", text(s->name));
-	put(&o, "target", text(s->target->conf->name));
-	put(&o, "iqn", text(s->target->conf->iqn));
-	put(&o, "portal", text(s->portal));
-	put(&o, "interface", text_or_null(s->interface));
-	put(&o, "discovered", json_boolean(s->discovered));
-	put(&o, "isid", text(isid));
-	put(&o, "portal_group", s->tpgt >= 0 ? number((unsigned)s->tpgt) : json_null());
-	put(&o, "reinstatement", text(nexus_trust_name(s->target, s->tpgt)));
-	put(&o, "state", text(session_state_name(s->state)));
-	put(&o, "usable", json_boolean(s->state == SESSION_UP || s->state == SESSION_SUSPECT));
-	put(&o, "marginal", json_boolean(s->health.marginal));
-	put(&o, "reason", text(s->state == SESSION_UP ? "" : s->reason));
-	put(&o, "state_age_ms", age(e, s->since));
-	put(&o, "removing", json_boolean(s->removing));
-	put(&o, "inflight", number(s->load.ios));
-	put(&o, "inflight_bytes", number(s->load.bytes));
-	put(&o, "window", number(s->window));
-	put(&o, "latency_us", number(s->load.latency_us));
-	put(&o, "logins", number(s->logins));
-	put(&o, "losses", number(s->losses));
+	status_put(&o, "name", status_text(s->name));
+	status_put(&o, "target", status_text(s->target->conf->name));
+	status_put(&o, "iqn", status_text(s->target->conf->iqn));
+	status_put(&o, "portal", status_text(s->portal));
+	status_put(&o, "interface", status_text_or_null(s->interface));
+	status_put(&o, "discovered", json_boolean(s->discovered));
+	status_put(&o, "isid", status_text(isid));
+	status_put(&o, "portal_group", s->tpgt >= 0 ? status_number((unsigned)s->tpgt) : json_null());
+	status_put(&o, "reinstatement", status_text(nexus_trust_name(s->target, s->tpgt)));
+	status_put(&o, "state", status_text(session_state_name(s->state)));
+	status_put(&o, "usable", json_boolean(s->state == SESSION_UP || s->state == SESSION_SUSPECT));
+	status_put(&o, "marginal", json_boolean(s->health.marginal));
+	status_put(&o, "reason", status_text(s->state == SESSION_UP ? "" : s->reason));
+	status_put(&o, "state_age_ms", status_age(e, s->since));
+	status_put(&o, "removing", json_boolean(s->removing));
+	status_put(&o, "inflight", status_number(s->load.ios));
+	status_put(&o, "inflight_bytes", status_number(s->load.bytes));
+	status_put(&o, "window", status_number(s->window));
+	status_put(&o, "latency_us", status_number(s->load.latency_us));
+	status_put(&o, "logins", status_number(s->logins));
+	status_put(&o, "losses", status_number(s->losses));
 	list_for_each(pos, &s->paths) {
 		const struct path *p = list_entry(pos, struct path, in_session);
 
 		if (!p->ignored)
-			append(&paths, text(p->name));
+			status_append(&paths, status_text(p->name));
 	}
-	put(&o, "paths", paths);
+	status_put(&o, "paths", paths);
 	return o;
 }
 
@@ -276,7 +243,7 @@ static void collect_session(void *arg, const struct session *s)
 {
 	struct collect *c = arg;
 
-	append(&c->list, session_json(c->e, s));
+	status_append(&c->list, session_json(c->e, s));
 }
 
 static void collect_paths(void *arg, const struct session *s)
@@ -289,8 +256,8 @@ static void collect_paths(void *arg, const struct session *s)
 
 		if (p->ignored)
 			continue;
-		if (c->all ? !p->lun : named(s->name, c->name) || named(p->name, c->name))
-			append(&c->list, path_json(c->e, p));
+		if (c->all ? !p->lun : status_named(s->name, c->name) || status_named(p->name, c->name))
+			status_append(&c->list, path_json(c->e, p));
 	}
 }
 
@@ -306,7 +273,7 @@ static json_t *wrap(const char *key, json_t *list)
 {
 	json_t *o = json_object();
 
-	put(&o, key, list);
+	status_put(&o, key, list);
 	return o;
 }
 
@@ -332,11 +299,11 @@ json_t *status_paths_json(const struct engine *e, const char *lun, bool *found)
 	list_for_each(l, &e->luns) {
 		const struct lun *one = list_entry(l, struct lun, in_engine);
 
-		if (lun && !named(one->name, lun) && !named(one->id, lun))
+		if (lun && !status_named(one->name, lun) && !status_named(one->id, lun))
 			continue;
 		*found = true;
 		list_for_each(pos, &one->paths)
-			append(&c.list, path_json(e, list_entry(pos, struct path, in_lun)));
+			status_append(&c.list, path_json(e, list_entry(pos, struct path, in_lun)));
 	}
 	if (!lun)
 		each_session(e, collect_paths, &c);
@@ -349,32 +316,32 @@ json_t *status_json(const struct engine *e)
 	struct list *pos;
 
 	list_for_each(pos, &e->luns)
-		append(&luns, lun_json(e, list_entry(pos, struct lun, in_engine)));
-	put(&o, "version", json_string(MPIOD_VERSION));
-	put(&o, "luns", luns);
-	put(&o, "sessions", sessions(e));
-	put(&o, "stopping", json_boolean(e->stopping));
+		status_append(&luns, lun_json(e, list_entry(pos, struct lun, in_engine)));
+	status_put(&o, "version", json_string(MPIOD_VERSION));
+	status_put(&o, "luns", luns);
+	status_put(&o, "sessions", sessions(e));
+	status_put(&o, "stopping", json_boolean(e->stopping));
 	return o;
 }
 
 /* Microseconds since the fault was noticed; null: it did not happen. */
 static json_t *since(const struct event_failover *fo, uint64_t t)
 {
-	return t ? number(t - fo->noticed_us) : json_null();
+	return t ? status_number(t - fo->noticed_us) : json_null();
 }
 
 static json_t *failover_json(const struct event_failover *fo)
 {
 	json_t *o = json_object();
 
-	put(&o, "noticed_by", text(fo->by));
-	put(&o, "verdict_us", since(fo, fo->verdict_us));
-	put(&o, "resubmitted_us", since(fo, fo->resubmitted_us));
-	put(&o, "commands", number(fo->moved));
-	put(&o, "bytes", number(fo->bytes));
-	put(&o, "first_good_us", since(fo, fo->first_good_us));
-	put(&o, "fence_end_us", since(fo, fo->fence_end_us));
-	put(&o, "fence_ended_by", text(fo->fence));
+	status_put(&o, "noticed_by", status_text(fo->by));
+	status_put(&o, "verdict_us", since(fo, fo->verdict_us));
+	status_put(&o, "resubmitted_us", since(fo, fo->resubmitted_us));
+	status_put(&o, "commands", status_number(fo->moved));
+	status_put(&o, "bytes", status_number(fo->bytes));
+	status_put(&o, "first_good_us", since(fo, fo->first_good_us));
+	status_put(&o, "fence_end_us", since(fo, fo->fence_end_us));
+	status_put(&o, "fence_ended_by", status_text(fo->fence));
 	return o;
 }
 
@@ -382,14 +349,14 @@ json_t *status_event_json(const struct events_entry *ev)
 {
 	json_t *o = json_object();
 
-	put(&o, "seq", number(ev->seq));
-	put(&o, "time_us", json_integer(ev->wall_us));
-	put(&o, "level", json_string(events_level_name(ev->level)));
-	put(&o, "kind", text(ev->kind));
-	put(&o, "lun", text_or_null(ev->lun));
-	put(&o, "path", text_or_null(ev->path));
-	put(&o, "text", text(ev->text));
+	status_put(&o, "seq", status_number(ev->seq));
+	status_put(&o, "time_us", json_integer(ev->wall_us));
+	status_put(&o, "level", json_string(events_level_name(ev->level)));
+	status_put(&o, "kind", status_text(ev->kind));
+	status_put(&o, "lun", status_text_or_null(ev->lun));
+	status_put(&o, "path", status_text_or_null(ev->path));
+	status_put(&o, "text", status_text(ev->text));
 	if (ev->has_failover)
-		put(&o, "failover", failover_json(&ev->failover));
+		status_put(&o, "failover", failover_json(&ev->failover));
 	return o;
 }

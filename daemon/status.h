@@ -32,6 +32,8 @@ json_t *status_named_paths_json(const struct engine *e, const char *name)
 
 /* Who holds which persistent reservation; lun NULL: of all LUNs. */
 json_t *status_reservations_json(const struct engine *e, const char *lun, bool *found);
+/* Which path the next I/O would take, and why not the others. */
+json_t *status_explain_json(const struct engine *e, const char *lun, bool *found);
 json_t *status_event_json(const struct events_entry *ev) __attribute__((warn_unused_result));
 
 #endif

@@ -188,7 +188,7 @@ static uint64_t healthy_since(const struct lun *l, uint16_t group, struct path *
 
 void groups_look(struct engine *e, struct lun *l)
 {
-	struct group_view v[GROUPS_MAX];
+	struct group_view v[GROUPS_MAX] = { { 0 } };
 	struct path *via[GROUPS_MAX] = { NULL };
 	struct groups_decision d;
 	int n = l->groups.n < GROUPS_MAX ? l->groups.n : GROUPS_MAX;

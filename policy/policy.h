@@ -35,6 +35,7 @@ struct policy_path {
 	bool ready;            /* its window has room for one more */
 	bool active;           /* in the active subset of the configuration */
 	bool preferred;        /* the configured preferred path */
+	bool preferred_group;  /* the PREF bit of its target port group */
 	bool resting;          /* came back, but fail back must not happen yet */
 	uint32_t weight;       /* lower is better */
 	const struct policy_load *load;
@@ -45,6 +46,7 @@ struct policy_state {
 	uint32_t run;          /* picks in a row on it, for policies that stay a while */
 };
 
+#define POLICY_WHY_MAX 120
 #define POLICY_NONE (-1) /* no candidate at all */
 #define POLICY_WAIT (-2) /* the right path has no room now: wait for it */
 
@@ -75,5 +77,9 @@ const struct policy *policy_find(const char *name);
  */
 int policy_choose(const struct policy *pol, struct policy_state *st, const struct policy_path *p,
 		  int n, const uint32_t *tried, int ntried, uint32_t bytes);
+
+void policy_explain(const struct policy *pol, const struct policy_state *st,
+		    const struct policy_path *p, int n, uint32_t bytes, int *chosen,
+		    char (*why)[POLICY_WHY_MAX]);
 
 #endif

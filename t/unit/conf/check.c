@@ -85,6 +85,41 @@ START_TEST(what_does_not_fit_together)
 		 "once\n"},
 		{TARGET "[mpiod]\nlisten = unix:/x\ncontrol = /x\n",
 		 "f:5: [mpiod] listen: \"unix:/x\" is the control socket, expected another path\n"},
+		{TARGET "[mpiod]\nmetrics = tcp:192.0.2.1:1\n",
+		 "f:5: [mpiod] metrics: \"tcp:192.0.2.1:1\" can be reached from other machines, "
+		 "expected a loopback address or listen_insecure = yes\n"},
+		{TARGET "[mpiod]\nmetrics = tcp:127.0.0.1:1\nlisten = unix:/x\n"
+			"listen = tcp:127.0.0.1:1\n",
+		 "f:5: [mpiod] metrics: \"tcp:127.0.0.1:1\" is where NBD clients connect, by "
+		 "listen in line 7, expected another address\n"},
+		{TARGET "[hardware x]\ndsm = tgt\n[hardware y]\nproduct =\n[hardware z]\n"
+			"vendor = NINECHARS\n",
+		 "f:4: [hardware x]: vendor and product are missing, expected at least one of "
+		 "them\n"
+		 "f:7: [hardware y] product: no value, expected a pattern (* and ? are wildcards) "
+		 "for a text of at most 16 characters\n"
+		 "f:9: [hardware z] vendor: \"NINECHARS\" is not valid, expected a pattern (* and ? "
+		 "are wildcards) for a text of at most 8 characters\n"},
+		{TARGET "[hardware x]\nvendor = a\nproduct = b\n[hardware y]\nproduct = b\n"
+			"vendor = a\n",
+		 "f:7: [hardware y]: the vendor and product of [hardware x] in line 4, expected one "
+		 "section for each kind of storage\n"},
+		{TARGET "[defaults]\nfence = reservation\n",
+		 "f:5: [defaults] fence: reservation needs a reservation_key, expected one in this "
+		 "section\n"},
+		/* which hardware section fits is not known yet, and one that does may have no key */
+		{TARGET "[hardware x]\nvendor = a\nfence = reservation\n[hardware y]\nvendor = b\n"
+			"reservation_key = 2\n[lun x]\n" ID "fence = reservation\n",
+		 "f:6: [hardware x] fence: reservation needs a reservation_key, expected one in this "
+		 "section or in [defaults]\n"
+		 "f:12: [lun x] fence: reservation needs a reservation_key, expected one in this "
+		 "section or in [defaults]\n"},
+		/* a key that was refused is one error, not two */
+		{TARGET "[defaults]\nfence = reservation\nreservation_key = 0\n",
+		 "f:6: [defaults] reservation_key: \"0\" is out of range, expected 1 to 12 hex "
+		 "digits, with or without 0x, not 0\n"},
+		{TARGET "[default]\nreservation_key = 1\n[lun x]\n" ID "fence = reservation\n",
+		 "f:4: [default]: unknown section, did you mean [defaults]?\n"},
 	};
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
@@ -103,6 +138,14 @@ START_TEST(what_does_fit_together)
 		TARGET "discovery = yes\n[lun x]\n" ID "preferred = 192.0.2.77\n",
 		TARGET "[mpiod]\nlisten = tcp:192.0.2.1:1\nlisten_insecure = yes\n",
 		"[lun x]\n" ID "preferred = 192.0.2.1\n" TARGET,
+		"[lun x]\n" ID "fence = reservation\n" TARGET "[hardware x]\nvendor = a\n"
+		"fence = reservation\n[defaults]\nreservation_key = 1\n",
+		TARGET "[lun x]\n" ID "fence = reservation\nreservation_key = 1\n",
+		TARGET "[defaults]\nfence = reservation\nreservation_key = 1\n[lun x]\n" ID,
+		TARGET "[hardware x]\nvendor = a\n[hardware y]\nproduct = a\n"
+		       "[hardware z]\nvendor = a\nproduct = a\n",
+		TARGET "[mpiod]\nmetrics = tcp:127.0.0.1:1\nlisten = tcp:127.0.0.1:2\n",
+		TARGET "[mpiod]\nmetrics = tcp:192.0.2.1:1\nlisten_insecure = yes\n",
 	};
 
 	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)

@@ -1,21 +1,122 @@
 /* SPDX-License-Identifier: MIT */
 #include "helper.h"
+#include "conf/keys.h"
 
 #include <unistd.h>
 
-START_TEST(options_of_a_lun)
-{
-	struct conf *c =
-		check_accepted(TARGET "[defaults]\nqueue_depth = 9\n[lun x]\nid = naa.60AB\n"
-				      "queue_depth = 5\n");
-	const struct conf_lun *l = (void *)1;
+/* Sections in the wrong order on purpose: what [defaults] says holds wherever it stands. */
+static const char precedence[] =
+	"[lun x]\nid = naa.60AB\nqueue_depth = 5\n" TARGET
+	"[hardware h]\nvendor = ACME\nqueue_depth = 7\nhedge = no\npolicy = least-blocks\n"
+	"dsm = alua\n"
+	"[defaults]\nqueue_depth = 9\nhedge = yes\nfailback = manual\n";
 
-	ck_assert_uint_eq(conf_opts_for(c, "naa.60ab", &l)->queue_depth, 5);
+static uint64_t bit(const char *key)
+{
+	return 1ULL << conf_key_find(CONF_DEFAULTS, key);
+}
+
+START_TEST(lun_over_hardware_over_defaults)
+{
+	struct conf *c = check_accepted(precedence);
+	const struct conf_hardware *h = (void *)1;
+	const struct conf_lun *l = (void *)1;
+	struct conf_opts o;
+
+	conf_opts_resolve(c, "naa.60ab", "ACME", "any", &o, &l, &h);
 	ck_assert_ptr_eq(l, &c->luns[0]);
-	ck_assert_ptr_eq(conf_opts_for(c, "naa.60ab", NULL), &c->luns[0].opt);
-	ck_assert_uint_eq(conf_opts_for(c, "naa.60", &l)->queue_depth, 9);
+	ck_assert_ptr_eq(h, &c->hardware[0]);
+	ck_assert_str_eq(h->dsm, "alua");
+	ck_assert_uint_eq(o.queue_depth, 5);
+	ck_assert(!o.hedge);
+	ck_assert_uint_eq(o.failback_us, CONF_QUEUE);
+	ck_assert_uint_eq(o.command_timeout_us, 30000000);
+	ck_assert_ptr_eq(o.policy, h->opt.policy); /* no copy: the caller frees nothing */
+	ck_assert_uint_eq(o.set, bit("queue_depth") | bit("hedge") | bit("failback") |
+					 bit("policy"));
+
+	conf_opts_resolve(c, "naa.60", "ACME", "any", &o, &l, &h);
 	ck_assert_ptr_null(l);
+	ck_assert_ptr_eq(h, &c->hardware[0]);
+	ck_assert_uint_eq(o.queue_depth, 7);
+
+	conf_opts_resolve(c, "naa.60ab", "OTHER", "any", &o, &l, &h);
+	ck_assert_ptr_null(h);
+	ck_assert(o.queue_depth == 5 && o.hedge && !o.policy);
+	ck_assert_uint_eq(o.set, bit("queue_depth") | bit("hedge") | bit("failback"));
+
+	conf_opts_resolve(c, "naa.60", NULL, NULL, &o, NULL, NULL);
+	ck_assert(o.queue_depth == 9 && o.hedge && !o.policy);
+	ck_assert(conf_opts_equal(&o, &c->defaults));
 	conf_free(c);
+}
+END_TEST
+
+START_TEST(the_first_hardware_section_that_fits)
+{
+	static const struct {
+		const char *vendor, *product;
+		int section;
+	} cases[] = {
+		{"ACME", "Fast", 0},	   {"ACME", "Fast 2000", 1}, {"ACME", "fast", 2},
+		{"ACME", "", 2},	   {"ACM", "Disk7", 3},	     {"", "Disk7", 3},
+		{"ACM", "Disk77", -1},	   {"ACM", "Disk", -1},	     {"IET", "VIRTUAL-DISK", 4},
+		{"IETF", "x", -1},	   {"", "", -1},	     {NULL, NULL, -1},
+		{NULL, "Disk7", 3},
+	};
+	struct conf *c = check_accepted(
+		TARGET "[hardware a]\nvendor = ACME\nproduct = Fast\n"
+		       "[hardware b]\nvendor = ACME\nproduct = Fast *\n"
+		       "[hardware c]\nvendor = A?ME\n"
+		       "[hardware d]\nproduct = Disk[0-9]\n"
+		       "[hardware e]\nvendor = IET\nproduct = *\n");
+	const struct conf_hardware *h;
+	struct conf_opts o;
+
+	ck_assert_int_eq(c->nhardware, 5);
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		int n = cases[i].section;
+
+		conf_opts_resolve(c, "naa.1", cases[i].vendor, cases[i].product, &o, NULL, &h);
+		ck_assert_msg(h == (n < 0 ? NULL : &c->hardware[n]), "case %zu: %s", i,
+			      h ? h->name : "none");
+	}
+	conf_free(c);
+}
+END_TEST
+
+/* Each key of [defaults], through each of the sections that may have it. */
+START_TEST(every_option_is_resolved)
+{
+	static const char *const lines[] = {
+		"policy = least-blocks",  "failback = manual",	   "probe_interval = 2",
+		"probe_timeout = 2",	  "suspect_after = 2",	   "command_timeout = 2",
+		"no_path_timeout = fail", "no_path_max_bytes = 2M", "queue_depth = 2",
+		"hedge = no",		  "read_only = yes",	   "probation = off",
+		"verify_interval = 2",	  "fence = hold",	   "fence_timeout = 2",
+		"reservation_key = 2",
+	};
+	static const char *const sections[] = {"[defaults]", "[hardware h]\nvendor = *",
+					       "[lun x]\nid = naa.1"};
+	struct conf *plain = check_accepted(TARGET);
+
+	ck_assert_ptr_null(conf_key_at(CONF_DEFAULTS, sizeof(lines) / sizeof(lines[0])));
+	for (size_t i = 0; i < sizeof(lines) / sizeof(lines[0]) * 3; i++) {
+		char text[300];
+		struct conf_opts o;
+		struct conf *c;
+
+		snprintf(text, sizeof(text), TARGET "%s\n%s\n", sections[i % 3], lines[i / 3]);
+		c = check_accepted(text);
+		conf_opts_resolve(c, "naa.1", "v", "p", &o, NULL, NULL);
+		ck_assert_msg(!conf_opts_equal(&plain->defaults, &o), "%s", text);
+		ck_assert_uint_eq(o.set, 1ULL << i / 3);
+		o.set = 0;
+		conf_opts_resolve(c, "naa.2", NULL, NULL, &o, NULL, NULL);
+		ck_assert_msg(conf_opts_equal(&plain->defaults, &o) == (i % 3 != 0), "%s", text);
+		conf_free(c);
+	}
+	conf_free(plain);
 }
 END_TEST
 
@@ -25,7 +126,7 @@ START_TEST(targets_differ_by_every_key)
 	static const char *const lines[] = {
 		"luns = 1\n", "luns = 1,2\n", "luns = 2\n", "header_digest = crc32c\n"};
 	/* What a session that is logged in does not feel. */
-	struct conf *same = check_accepted(TARGET "discovery = yes\nlogin_timeout = 6\n");
+	struct conf *same = check_accepted(TARGET "discovery = yes\ndiscovery_interval = 9\nlogin_timeout = 6\n");
 	struct conf *a = check_accepted(TARGET), *b = check_accepted("\n\n" TARGET "portal = b\n");
 	struct conf_target *t = &b->targets[0];
 
@@ -64,33 +165,6 @@ START_TEST(targets_differ_by_every_key)
 	ck_assert(conf_target_equal(&a->targets[0], t));
 	conf_free(a);
 	conf_free(b);
-}
-END_TEST
-
-START_TEST(options_differ_by_every_key)
-{
-	static const char *const lines[] = {
-		"policy = least-blocks",  "failback = manual",
-		"probe_interval = 2",	  "probe_timeout = 2",
-		"suspect_after = 2",	  "command_timeout = 2",
-		"no_path_timeout = fail", "no_path_max_bytes = 2M",
-		"queue_depth = 2",	  "hedge = no",
-		"read_only = yes",	  "probation = off",
-	};
-	struct conf *a = check_accepted(TARGET);
-
-	for (size_t i = 0; i < sizeof(lines) / sizeof(lines[0]); i++) {
-		char text[200];
-		struct conf *c;
-
-		snprintf(text, sizeof(text), TARGET "[defaults]\n%s\n[lun x]\nid = naa.1\n",
-			 lines[i]);
-		c = check_accepted(text);
-		ck_assert_msg(!conf_opts_equal(&a->defaults, &c->defaults), "%s", lines[i]);
-		ck_assert_msg(conf_opts_equal(&c->luns[0].opt, &c->defaults), "%s", lines[i]);
-		conf_free(c);
-	}
-	conf_free(a);
 }
 END_TEST
 
@@ -246,5 +320,6 @@ START_TEST(mutations_of_the_example)
 }
 END_TEST
 
-RUN("conf/conf", options_of_a_lun, targets_differ_by_every_key, options_differ_by_every_key,
+RUN("conf/conf", lun_over_hardware_over_defaults, the_first_hardware_section_that_fits,
+    every_option_is_resolved, targets_differ_by_every_key,
     portals_differ_by_address_and_interface, files, mutations_of_the_example)

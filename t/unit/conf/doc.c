@@ -73,6 +73,8 @@ START_TEST(the_example_with_every_line_in_force_parses)
 	c = conf_parse("f", text, (size_t)(out - text), &errors);
 	ck_assert_msg(c && !errors, "%s", errors ? errors : "");
 	ck_assert_int_eq(c->nluns, 1);
+	ck_assert_int_eq(c->nhardware, 1);
+	ck_assert_str_eq(c->hardware[0].product, "FastDisk*");
 	ck_assert_int_eq(c->luns[0].nactive, 2);
 	ck_assert_uint_ne(c->defaults.set, 0);
 	conf_free(c);
@@ -112,6 +114,12 @@ START_TEST(what_is_expected_in_words)
 		 "seconds (ms, s or m may follow) from 0 to 86400 or off"},
 		{CONF_MPIOD, "max_inflight_bytes", "bytes (K, M and G may follow) from 64M to 64G"},
 		{CONF_TARGET, "header_digest", "none or crc32c"},
+		{CONF_HARDWARE, "product",
+		 "a pattern (* and ? are wildcards) for a text of at most 16 characters"},
+		{CONF_HARDWARE, "dsm", "lio, tgt, alua or generic"},
+		{CONF_LUN, "fence", "auto, reservation, reinstate, hold, solicited or off"},
+		{CONF_LUN, "reservation_key", "1 to 12 hex digits, with or without 0x, not 0"},
+		{CONF_MPIOD, "metrics", "off, or tcp:ADDR:PORT with a numeric address"},
 		{CONF_MPIOD, "log_level", "error, warning, info or debug"},
 	};
 

@@ -14,6 +14,7 @@ START_TEST(every_default_and_example_is_a_value_of_its_key)
 			union {
 				struct conf c;
 				struct conf_target t;
+				struct conf_hardware h;
 				struct conf_lun l;
 				struct conf_opts o;
 			} u;
@@ -31,18 +32,22 @@ START_TEST(every_default_and_example_is_a_value_of_its_key)
 }
 END_TEST
 
-START_TEST(lun_takes_the_keys_of_defaults)
+START_TEST(hardware_and_lun_take_the_keys_of_defaults)
 {
+	static const enum conf_kind kinds[] = {CONF_HARDWARE, CONF_LUN};
 	const struct conf_key *k;
 
 	for (int i = 0; (k = conf_key_at(CONF_DEFAULTS, i)); i++) {
-		int j = conf_key_find(CONF_LUN, k->name);
-
-		ck_assert_int_ge(j, 0);
-		ck_assert_ptr_eq(conf_key_at(CONF_LUN, j), k);
 		ck_assert_int_eq(conf_key_opt(k), i);
+		for (int n = 0; n < 2; n++) {
+			int j = conf_key_find(kinds[n], k->name);
+
+			ck_assert_int_ge(j, 0);
+			ck_assert_ptr_eq(conf_key_at(kinds[n], j), k);
+		}
 	}
-	ck_assert_int_eq(conf_key_opt(conf_key_at(CONF_LUN, 0)), -1);
+	for (int n = 0; n < 2; n++)
+		ck_assert_int_eq(conf_key_opt(conf_key_at(kinds[n], 0)), -1);
 	ck_assert_int_eq(conf_key_find(CONF_DEFAULTS, "id"), -ENOENT);
 }
 END_TEST
@@ -79,5 +84,5 @@ START_TEST(nearest_name)
 }
 END_TEST
 
-RUN("conf/keys", every_default_and_example_is_a_value_of_its_key, lun_takes_the_keys_of_defaults,
-    nearest_name)
+RUN("conf/keys", every_default_and_example_is_a_value_of_its_key,
+    hardware_and_lun_take_the_keys_of_defaults, nearest_name)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "helper.h"
 
-#define SECTIONS "[mpiod], [target NAME], [defaults] or [lun NAME]"
+#define SECTIONS "[mpiod], [target NAME], [defaults], [hardware NAME] or [lun NAME]"
 #define NO_TARGET "f:1: no target in the whole file, expected at least one section [target NAME]\n"
 #define PAIR "not a key and its value, expected \"key = value\"\n"
 #define X50 "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"
@@ -16,8 +16,25 @@ START_TEST(what_is_refused_and_how)
 		 "f:4: [targets b]: unknown section, did you mean [target NAME]?\n"},
 		{TARGET "[default]\n",
 		 "f:4: [default]: unknown section, did you mean [defaults]?\n"},
-		{TARGET "[hardware x]\n",
-		 "f:4: [hardware x]: unknown section, expected " SECTIONS "\n"},
+		{TARGET "[storage x]\n",
+		 "f:4: [storage x]: unknown section, expected " SECTIONS "\n"},
+		{TARGET "[hardwares x]\n",
+		 "f:4: [hardwares x]: unknown section, did you mean [hardware NAME]?\n"},
+		{TARGET "[hardware]\nvendor = x\n",
+		 "f:4: [hardware]: the name is missing, expected [hardware NAME] with a "
+		 "name of 1 to 200 bytes without blanks\n"},
+		{TARGET "[hardware x]\nvendor = x\n[hardware x]\nvendor = y\n",
+		 "f:6: [hardware x]: this section is given twice, first in line 4\n"},
+		{TARGET "[hardware x]\nvendor = x\nvendors = y\nreservation-key = 1\n",
+		 "f:6: [hardware x] vendors: unknown key, did you mean \"vendor\"?\n"
+		 "f:7: [hardware x] reservation-key: unknown key, did you mean "
+		 "\"reservation_key\"?\n"},
+		{TARGET "[defaults]\ndsm = lio\n",
+		 "f:5: [defaults] dsm: unknown key here, expected in [hardware NAME]\n"},
+		{TARGET "[hardware x]\nvendor = x\ndsm = emc\nfence = none\n",
+		 "f:6: [hardware x] dsm: \"emc\" is not valid, expected lio, tgt, alua or generic\n"
+		 "f:7: [hardware x] fence: \"none\" is not valid, expected auto, reservation, "
+		 "reinstate, hold, solicited or off\n"},
 		{TARGET "[]\n", "f:4: []: unknown section, expected " SECTIONS "\n"},
 		{TARGET "[target]\n",
 		 "f:4: [target]: the name is missing, expected [target NAME] with a "
@@ -57,10 +74,10 @@ START_TEST(what_is_refused_and_how)
 		{TARGET "[mpiod]\nworkers = 2\n",
 		 "f:5: [mpiod] workers: unknown key, expected one of initiator_name, listen, "
 		 "control, "
-		 "log_level, max_inflight_bytes, max_connections, listen_insecure\n"},
+		 "log_level, max_inflight_bytes, max_connections, listen_insecure, metrics\n"},
 		{TARGET "x\ay = 1\n",
 		 "f:4: [target a] x\\x07y: unknown key, expected one of iqn, portal, "
-		 "discovery, luns, chap_user, chap_secret_file, mutual_chap_user, "
+		 "discovery, discovery_interval, luns, chap_user, chap_secret_file, mutual_chap_user, "
 		 "mutual_chap_secret_file, header_digest, login_timeout\n"},
 		{TARGET "discovery = yes\n\ndiscovery = no\n",
 		 "f:6: [target a] discovery: is given twice, first in line 4, expected once\n"},

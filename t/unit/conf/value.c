@@ -191,6 +191,106 @@ START_TEST(names_and_identifiers)
 }
 END_TEST
 
+START_TEST(reservation_keys)
+{
+	static const struct {
+		const char *text;
+		int rc;
+		uint64_t key;
+	} cases[] = {
+		{"1", 1, 1},
+		{"0x1", 1, 1},
+		{"0XaBcDeF", 1, 0xabcdef},
+		{"abcdef012345", 1, 0xabcdef012345},
+		{"0xffffffffffff", 1, 0xffffffffffff},
+		{"000000000001", 1, 1},
+		{"0000000000001", -ERANGE, 0},
+		{"0x1000000000000", -ERANGE, 0},
+		{"0", -ERANGE, 0},
+		{"0x000000000000", -ERANGE, 0},
+		{"", -EINVAL, 0},
+		{"0x", -EINVAL, 0},
+		{"x1", -EINVAL, 0},
+		{"0x0x1", -EINVAL, 0},
+		{"12 34", -EINVAL, 0},
+		{"-1", -EINVAL, 0},
+		{"10g", -EINVAL, 0},
+	};
+	const struct conf_key *k = key(CONF_LUN, "reservation_key");
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct conf_opts o = {.reservation_key = 77};
+
+		ck_assert_msg(conf_value_set(k, cases[i].text, &o) == cases[i].rc, "%s",
+			      cases[i].text);
+		ck_assert_uint_eq(o.reservation_key, cases[i].rc > 0 ? cases[i].key : 77);
+	}
+}
+END_TEST
+
+START_TEST(intervals_and_their_limits)
+{
+	static const struct {
+		enum conf_kind kind;
+		const char *key, *least, *below, *most, *above;
+	} cases[] = {
+		{CONF_DEFAULTS, "fence_timeout", "1", "999ms", "3600", "3601"},
+		{CONF_DEFAULTS, "verify_interval", "1", "0", "60m", "61m"},
+		{CONF_TARGET, "discovery_interval", "5", "4", "86400", "86401"},
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		const struct conf_key *k = key(cases[i].kind, cases[i].key);
+		union {
+			struct conf_target t;
+			struct conf_opts o;
+		} u;
+
+		ck_assert_int_eq(conf_value_set(k, cases[i].least, &u), 1);
+		ck_assert_int_eq(conf_value_set(k, cases[i].below, &u), -ERANGE);
+		ck_assert_int_eq(conf_value_set(k, cases[i].most, &u), 1);
+		ck_assert_int_eq(conf_value_set(k, cases[i].above, &u), -ERANGE);
+	}
+}
+END_TEST
+
+START_TEST(patterns)
+{
+	static const char *const good[] = {"ACME", "A C", "*", "VERYLONGVENDOR*", "[A-Z]CME", "a\\*"};
+	static const char *const bad[] = {"", "NINECHARS", "ACME\x01", "ACME\\"};
+	const struct conf_key *k = key(CONF_HARDWARE, "vendor");
+	struct conf_hardware h = {0};
+
+	for (int i = 0; i < 6; i++) {
+		ck_assert_msg(conf_value_set(k, good[i], &h) == 1, "%s", good[i]);
+		ck_assert_str_eq(h.vendor, good[i]);
+	}
+	for (int i = 0; i < 4; i++)
+		ck_assert_msg(conf_value_set(k, bad[i], &h) == -EINVAL, "%s", bad[i]);
+	ck_assert_str_eq(h.vendor, good[5]);
+	conf_value_clear(k, &h);
+	ck_assert_int_eq(conf_value_set(key(CONF_HARDWARE, "product"), "NINECHARS", &h), 1);
+	conf_value_clear(key(CONF_HARDWARE, "product"), &h);
+}
+END_TEST
+
+START_TEST(where_metrics_are)
+{
+	static const char *const bad[] = {"",	   "on",     "unix:/x",		 "tcp:127.0.0.1",
+					  "tcp:", "no",	     "tcp:localhost:80", "127.0.0.1:80"};
+	const struct conf_key *k = key(CONF_MPIOD, "metrics");
+	struct conf c = {0};
+
+	ck_assert_int_eq(conf_value_set(k, "tcp:127.0.0.1:9100", &c), 1);
+	ck_assert_str_eq(c.metrics, "tcp:127.0.0.1:9100");
+	for (int i = 0; i < 8; i++)
+		ck_assert_msg(conf_value_set(k, bad[i], &c) == -EINVAL, "%s", bad[i]);
+	ck_assert_str_eq(c.metrics, "tcp:127.0.0.1:9100");
+	ck_assert_int_eq(conf_value_set(k, "off", &c), 1);
+	ck_assert_ptr_null(c.metrics);
+}
+END_TEST
+
 START_TEST(limits_of_length)
 {
 	const struct conf_key *iqn = key(CONF_TARGET, "iqn");
@@ -263,5 +363,6 @@ START_TEST(lists_of_portals_and_weights)
 }
 END_TEST
 
-RUN("conf/value", times, sizes, counts_and_bools, names_and_identifiers, limits_of_length,
+RUN("conf/value", times, sizes, counts_and_bools, names_and_identifiers, reservation_keys,
+    intervals_and_their_limits, patterns, where_metrics_are, limits_of_length,
     lists_of_luns, lists_of_portals_and_weights)
