@@ -157,12 +157,11 @@ int scsi_parse_lba_status(const uint8_t *p, size_t len, uint64_t lba, uint64_t b
 		n = len - 8;
 	for (p += 8; n >= 16 && found < cap && lba < end; p += 16, n -= 16) {
 		uint64_t start = get_be64(p);
-		uint32_t count = get_be32(p + 8);
 
-		if (count > UINT64_MAX - start || (found ? start != next : start > lba))
+		if (found ? start != next : start > lba)
 			return -EPROTO;
-		next = start + count;
-		if (next <= lba) /* an empty one */
+		next = start + get_be32(p + 8);
+		if (next <= lba) /* an empty one, or past the last block there can be */
 			return found ? found : -EPROTO;
 		out[found].lba = lba;
 		out[found].blocks = (uint32_t)((next < end ? next : end) - lba);

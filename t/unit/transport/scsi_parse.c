@@ -217,6 +217,7 @@ START_TEST(lba_extents_that_contradict_each_other)
 	b[31] = 9; /* a gap */
 	ck_assert_int_eq(scsi_parse_lba_status(b, n, 0, 40, x, 8), -EPROTO);
 	b[31] = 7; /* an overlap */
+	b[35] = 9;
 	ck_assert_int_eq(scsi_parse_lba_status(b, n, 0, 40, x, 8), -EPROTO);
 	memcpy(b, lba_status, n);
 	b[35] = 0; /* empty: what came before it is good */
