@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The range lock: what must wait, what need not, and who goes next, against the definition itself. */
+/* One writer a block: what must wait, what need not, and who goes next, against the definition itself. */
 #include "daemon/internal.h"
 
 #include <check.h>
@@ -11,40 +11,40 @@ static struct lun lun;
 static void lun_reset(void)
 {
 	memset(&lun, 0, sizeof(lun));
-	list_init(&lun.writers);
+	list_init(&lun.ready);
 }
 
-static void init(struct request *r, uint64_t lba, uint64_t blocks, bool exclusive)
+static void init(struct request *r, uint64_t lba, uint64_t blocks)
 {
 	memset(r, 0, sizeof(*r));
 	r->lun = &lun;
 	r->lba = lba;
 	r->blocks = blocks;
-	r->exclusive = exclusive;
-	list_init(&r->lock);
+	list_init(&r->wait);
 }
 
-START_TEST(aligned_writes_never_wait)
+START_TEST(other_blocks_never_wait)
 {
 	struct request a, b;
 
 	lun_reset();
-	init(&a, 0, 8, false);
-	init(&b, 4, 8, false);
+	init(&a, 0, 8);
+	init(&b, 8, 8);
 	ck_assert(writer_enter(&a));
 	ck_assert(writer_enter(&b));
+	writer_leave(&a);
 	ck_assert_ptr_null(writer_next(&lun));
 }
 END_TEST
 
-START_TEST(exclusive_waits_for_earlier_writers_of_its_blocks)
+START_TEST(one_waits_for_earlier_writers_of_its_blocks)
 {
 	struct request w, far, x;
 
 	lun_reset();
-	init(&w, 10, 1, false);
-	init(&far, 50, 1, false);
-	init(&x, 10, 1, true);
+	init(&w, 10, 1);
+	init(&far, 50, 1);
+	init(&x, 8, 4);
 	ck_assert(writer_enter(&w));
 	ck_assert(writer_enter(&far));
 	ck_assert(!writer_enter(&x));
@@ -54,19 +54,19 @@ START_TEST(exclusive_waits_for_earlier_writers_of_its_blocks)
 	ck_assert_ptr_eq(writer_next(&lun), &x);
 	ck_assert_ptr_null(writer_next(&lun));
 	writer_leave(&x);
-	ck_assert_uint_eq(lun.nexclusive, 0);
+	ck_assert_ptr_null(lun.writers.root);
 }
 END_TEST
 
-START_TEST(later_writers_wait_for_exclusive_even_if_it_waits_itself)
+START_TEST(later_ones_wait_for_one_that_waits_itself)
 {
 	struct request w, x, late, beside;
 
 	lun_reset();
-	init(&w, 10, 1, false);
-	init(&x, 10, 2, true);
-	init(&late, 11, 1, false);
-	init(&beside, 12, 1, false);
+	init(&w, 10, 1);
+	init(&x, 10, 2);
+	init(&late, 11, 1);
+	init(&beside, 12, 1);
 	ck_assert(writer_enter(&w));
 	ck_assert(!writer_enter(&x));
 	ck_assert(!writer_enter(&late));
@@ -85,7 +85,7 @@ END_TEST
 START_TEST(random_order)
 {
 	struct request r[N];
-	bool in[N] = { false };
+	bool in[N] = { false }, blocked[N] = { false };
 	uint64_t order[N] = { 0 }, seq = 0;
 
 	lun_reset();
@@ -94,26 +94,27 @@ START_TEST(random_order)
 		int i = rand() % N;
 
 		if (!in[i]) {
-			init(&r[i], rand() % 16, 1 + rand() % 4, rand() % 3 == 0);
+			init(&r[i], rand() % 16, 1 + rand() % 4);
 			in[i] = true;
 			order[i] = ++seq;
-			writer_enter(&r[i]);
-		} else if (!r[i].blocked) {
+			blocked[i] = !writer_enter(&r[i]);
+		} else if (!blocked[i]) {
+			struct request *next;
+
 			in[i] = false;
 			writer_leave(&r[i]);
-			while (writer_next(&lun))
-				;
+			while ((next = writer_next(&lun)))
+				blocked[next - r] = false;
 		}
 		for (int a = 0; a < N; a++) {
 			bool conflict = false;
 
 			for (int b = 0; in[a] && b < N; b++)
 				conflict |= in[b] && order[b] < order[a] &&
-					    (r[a].exclusive || r[b].exclusive) &&
 					    r[a].lba < r[b].lba + r[b].blocks &&
 					    r[b].lba < r[a].lba + r[a].blocks;
 			if (in[a])
-				ck_assert_int_eq(r[a].blocked, conflict);
+				ck_assert_int_eq(blocked[a], conflict);
 		}
 	}
 }
@@ -126,9 +127,9 @@ int main(void)
 	SRunner *sr = srunner_create(s);
 	int failed;
 
-	tcase_add_test(tc, aligned_writes_never_wait);
-	tcase_add_test(tc, exclusive_waits_for_earlier_writers_of_its_blocks);
-	tcase_add_test(tc, later_writers_wait_for_exclusive_even_if_it_waits_itself);
+	tcase_add_test(tc, other_blocks_never_wait);
+	tcase_add_test(tc, one_waits_for_earlier_writers_of_its_blocks);
+	tcase_add_test(tc, later_ones_wait_for_one_that_waits_itself);
 	tcase_add_test(tc, random_order);
 	suite_add_tcase(s, tc);
 	srunner_run_all(sr, CK_ENV);

@@ -203,8 +203,9 @@ END_TEST
 
 START_TEST(event)
 {
-	const struct events_entry ev = { 7, 1700000000123456, EVENT_WARNING, "path-failed", NULL,
-					 MODEL_PATH1, "gone\n" };
+	const struct events_entry ev = { .seq = 7, .wall_us = 1700000000123456,
+					 .level = EVENT_WARNING, .kind = "path-failed",
+					 .path = MODEL_PATH1, .text = "gone\n" };
 	json_t *o = status_event_json(&ev);
 
 	ck_assert_int_eq(number_of(o, "seq"), 7);
