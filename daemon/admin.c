@@ -142,18 +142,12 @@ int engine_lun_policy(struct engine *e, const char *lun, const char *policy)
 
 void engine_rescan(struct engine *e)
 {
-	struct list *t, *pos, *tmp;
+	struct list *t, *tmp;
 
-	list_for_each(t, &e->targets) {
+	list_for_each_safe(t, tmp, &e->targets) {
 		struct target *target = list_entry(t, struct target, in_engine);
 
-		if (target->conf && target->conf->discovery)
-			e->ops->discover(e->arg, target->conf);
-		list_for_each_safe(pos, tmp, &target->sessions) {
-			struct session *s = list_entry(pos, struct session, in_target);
-
-			if (s->identified && !s->removing)
-				session_scan(e, s);
-		}
+		if (target->conf)
+			target_discover(e, target);
 	}
 }

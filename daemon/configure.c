@@ -10,7 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define DISCOVERY_US (60 * US_PER_S)
+#define MISSING_DOWN 2 /* rounds of discovery */
+#define MISSING_UP 3
 
 struct target *target_find(struct engine *e, const char *name)
 {
@@ -73,6 +74,7 @@ static void add_portal(struct engine *e, struct target *t, const char *portal, c
 		return;
 	}
 	s->discovered = discovered;
+	s->reported = t->round;
 	session_start_soon(e, s, e->now);
 }
 
@@ -89,21 +91,63 @@ static void add_portals(struct engine *e, struct target *t)
 	}
 }
 
+/*
+ * Portals that SendTargets found once and that no portal reports any more: gone after two rounds when
+ * nobody answers there, after three even then. (Some targets tell only of the portal that is asked;
+ * so each is asked, and one answer is enough.)
+ */
+static void forget_missing(struct engine *e, struct target *t)
+{
+	struct list *pos, *tmp;
+
+	for (pos = t->sessions.next; t->answers && pos != &t->sessions; pos = tmp) {
+		struct session *s = list_entry(pos, struct session, in_target);
+
+		tmp = pos->next;
+		if (!s->discovered || s->removing)
+			continue;
+		s->missing = s->reported == t->round ? 0 : s->missing + 1;
+		if (s->missing < (session_connected(s) ? MISSING_UP : MISSING_DOWN))
+			continue;
+		engine_emit(e, EVENT_WARNING, "portal-gone", NULL, s->name,
+			    "SendTargets does not report this portal any more: it is drained and removed");
+		session_remove(e, s);
+	}
+}
+
+void target_discover(struct engine *e, struct target *t)
+{
+	struct list *pos, *tmp;
+
+	if (t->conf->discovery) {
+		forget_missing(e, t);
+		t->round++;
+		t->answers = 0;
+		e->ops->discover(e->arg, t);
+	}
+	list_for_each_safe(pos, tmp, &t->sessions) {
+		struct session *s = list_entry(pos, struct session, in_target);
+
+		if (s->identified && !s->removing)
+			session_scan(e, s);
+	}
+}
+
 static void discover(struct engine *e, struct timer *timer)
 {
 	struct target *t = list_entry(timer, struct target, discover);
 
-	e->ops->discover(e->arg, t->conf);
-	engine_arm(e, &t->discover, e->now + DISCOVERY_US);
+	engine_arm(e, &t->discover, e->now + t->conf->discovery_interval_us);
+	target_discover(e, t);
 }
 
 static void target_begin(struct engine *e, struct target *t)
 {
+	uint64_t interval = t->conf->discovery_interval_us;
+
 	t->discover.fire = discover;
-	if (t->conf->discovery && !t->discover.armed)
-		engine_arm(e, &t->discover, e->now);
-	else if (!t->conf->discovery)
-		engine_disarm(e, &t->discover);
+	if (!t->discover.armed || t->discover.at > e->now + interval)
+		engine_arm(e, &t->discover, e->now + (t->conf->discovery ? 0 : interval));
 	add_portals(e, t);
 }
 
@@ -225,9 +269,14 @@ void engine_discovered(struct engine *e, const char *target_name, char *const *p
 		engine_emit(e, EVENT_WARNING, "discovery-failed", NULL, target_name, "%s", text);
 		return;
 	}
+	t->answers++;
 	for (int i = 0; i < n; i++) {
-		if (find_session(t, portals[i], NULL, true))
+		struct session *s = find_session(t, portals[i], NULL, true);
+
+		if (s) {
+			s->reported = t->round;
 			continue;
+		}
 		engine_emit(e, EVENT_INFO, "portal-discovered", NULL, target_name,
 			    "SendTargets reports portal %s", portals[i]);
 		add_portal(e, t, portals[i], NULL, true);

@@ -20,6 +20,7 @@
 #include "../transport/scsi.h"
 
 struct engine;
+struct target;
 struct lun;
 struct session;
 struct attempt;
@@ -96,8 +97,8 @@ struct engine_ops {
 	int (*probe)(void *arg, struct session *s);
 	/* Microseconds since this session's connection received any byte. */
 	uint64_t (*silence)(void *arg, struct session *s);
-	/* Find more portals of a target. The answer is engine_discovered(). */
-	void (*discover)(void *arg, const struct conf_target *t);
+	/* SendTargets on every portal of a target. Each answer is an engine_discovered(). */
+	void (*discover)(void *arg, struct target *t);
 	/* The request is the owner's again; r->err is set. */
 	void (*request_done)(void *arg, struct request *r);
 	/* An export appeared or its name, size or read-only flag changed. */

@@ -7,6 +7,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+/*
+ * A path that is back proves that the network works and so that what was in it has arrived. Not every
+ * network is a queue: another flow may overtake, so where the target itself does not end the old session
+ * a pause follows.
+ */
+#define BACK_US (2 * US_PER_S)
+
 static void wake(struct engine *e, struct lun *l);
 
 const char *fence_method_name(uint8_t method)
@@ -67,6 +74,10 @@ static void timed_out(struct engine *e, struct timer *t)
 	struct doubt *d = list_entry(t, struct doubt, timer);
 	char ranges[400];
 
+	if (d->back) {
+		fence_end(e, d, "the return of the path");
+		return;
+	}
 	if (d->lun->state == LUN_NO_PATH) { /* nothing could be written now, so nothing is lost by waiting */
 		engine_arm(e, t, e->now + US_PER_S);
 		return;
@@ -263,6 +274,14 @@ void fence_end(struct engine *e, struct doubt *d, const char *how)
 	wake(e, l);
 }
 
+static void path_back(struct engine *e, struct doubt *d)
+{
+	if (d->back || (d->timer.armed && d->timer.at <= e->now + BACK_US))
+		return;
+	d->back = true;
+	engine_arm(e, &d->timer, e->now + BACK_US);
+}
+
 void fence_nexus_ended(struct engine *e, const struct target *t, uint32_t isid, int tpgt, bool own)
 {
 	struct list *pos, *tmp;
@@ -275,6 +294,10 @@ void fence_nexus_ended(struct engine *e, const struct target *t, uint32_t isid, 
 		tmp = pos->next;
 		if (d->target != t || d->isid != isid || (!own && d->tpgt != tpgt))
 			continue;
+		if (own && !(d->tpgt == tpgt && nexus_trusted(t, tpgt))) {
+			path_back(e, d);
+			continue;
+		}
 		list_del(pos);
 		list_add_tail(pos, &over);
 	}

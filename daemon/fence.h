@@ -27,7 +27,8 @@ struct doubt {
 	uint64_t key;           /* of the lost path in the persistent reservation; 0: none */
 	uint8_t method;         /* enum conf_fence: reservation, reinstate or hold */
 	uint64_t since;
-	struct timer timer;     /* fence_timeout */
+	struct timer timer;     /* fence_timeout, or the end of the pause after the path's return */
+	bool back;              /* the path is, on a target that does not end older sessions */
 	struct timer again;     /* the next try of PREEMPT */
 	struct attempt *preempt;/* under way */
 	bool no_abort;          /* the target refuses PREEMPT AND ABORT */

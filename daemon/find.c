@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * SendTargets on every configured portal of a target, side by side: a portal may know of others,
+ * SendTargets on every known portal of a target, side by side: a portal may know of others,
  * or only of itself. Each answer goes to the engine as it comes.
  */
 #include "server.h"
+#include "model.h"
 #include "resolve.h"
 
 #include <stdio.h>
@@ -68,19 +69,19 @@ static struct find *find_new(struct server *sv, const struct conf_target *t, con
 	return f;
 }
 
-static void find_on(struct server *sv, const struct conf_target *t, const struct conf_portal *portal)
+static void find_on(struct server *sv, const struct conf_target *t, const struct session *s)
 {
 	struct iscsi_params p = {
 		.initiator_name = sv->conf->initiator_name,
-		.portal = portal->addr,
-		.interface = portal->interface,
+		.portal = s->portal,
+		.interface = s->interface,
 		.chap_user = t->chap_user,
 		.chap_secret = t->chap_secret,
 		.mutual_chap_user = t->mutual_chap_user,
 		.mutual_chap_secret = t->mutual_chap_secret,
 		.login_timeout_ms = t->login_timeout_us / 1000,
 	};
-	struct find *f = find_new(sv, t, portal->addr);
+	struct find *f = find_new(sv, t, s->portal);
 	int err;
 
 	if (!f)
@@ -90,12 +91,17 @@ static void find_on(struct server *sv, const struct conf_target *t, const struct
 		find_free(f);
 }
 
-void find_portals(void *arg, const struct conf_target *t)
+void find_portals(void *arg, struct target *t)
 {
+	struct list *pos;
+
 	/* Host names are left to the sessions themselves: a look-up would block here. */
-	for (int i = 0; i < t->nportals; i++)
-		if (resolve_is_numeric(t->portals[i].addr))
-			find_on(arg, t, &t->portals[i]);
+	list_for_each(pos, &t->sessions) {
+		const struct session *s = list_entry(pos, struct session, in_target);
+
+		if (!s->removing && resolve_is_numeric(s->portal))
+			find_on(arg, t->conf, s);
+	}
 }
 
 void find_stop(struct server *sv)

@@ -25,6 +25,7 @@ struct identify {
 	struct scsi_inquiry inquiry;
 	struct scsi_vpd_pages pages;
 	struct scsi_device_id id;
+	char own_id[SCSI_ID_MAX]; /* where the module knows better */
 	char serial[64];
 	struct scsi_block_limits limits;
 	struct scsi_provisioning prov;
@@ -240,13 +241,34 @@ static struct lun *bind(struct engine *e, struct path *p, const struct identify 
 	return l;
 }
 
+/* Too old, or known under another name to its module. */
+static bool accept(struct engine *e, struct identify *id, char *why, size_t cap)
+{
+	struct dsm_device d = { &id->inquiry, &id->id, id->serial };
+	const struct conf_hardware *hw;
+	const struct dsm *m;
+	struct conf_opts o;
+
+	conf_opts_resolve(e->conf, id->id.id, id->inquiry.vendor, id->inquiry.product, &o, NULL, &hw);
+	if (!dsm_version_ok(&id->inquiry, hw)) {
+		snprintf(why, cap,
+			 "%s %s is older than SPC-3 (INQUIRY version %u): list it in a [hardware] section to use it",
+			 id->inquiry.vendor, id->inquiry.product, id->inquiry.version);
+		return false;
+	}
+	m = dsm_claim(&d, hw ? hw->dsm : NULL);
+	if (m->identity && m->identity(&d, id->own_id, sizeof(id->own_id)))
+		snprintf(id->id.id, sizeof(id->id.id), "%s", id->own_id);
+	return true;
+}
+
 static void finish(struct engine *e, struct identify *id)
 {
 	struct path *p = id->p;
 	char why[sizeof(p->reason)];
 	struct lun *l;
 
-	l = bind(e, p, id, why, sizeof(why));
+	l = accept(e, id, why, sizeof(why)) ? bind(e, p, id, why, sizeof(why)) : NULL;
 	if (!l) {
 		identify_free(e, id);
 		fail(e, p, PATH_REFUSED, "path-refused", why);

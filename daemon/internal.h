@@ -150,6 +150,8 @@ struct session *session_find(struct engine *e, const char *name);
 
 /* configure.c */
 struct target *target_find(struct engine *e, const char *name);
+/* SendTargets, where it is wanted, and REPORT LUNS on each session: now. */
+void target_discover(struct engine *e, struct target *t);
 void target_free(struct engine *e, struct target *t);
 
 #endif

@@ -110,6 +110,7 @@ struct path {
 	struct attempt *reserve_out; /* while it registers */
 	unsigned reserve_step, reserve_tries;
 	bool admin_disabled;
+	uint64_t gone_since;   /* the target reports this LUN no more; 0: it does */
 	bool ignored;          /* no disk (a controller LUN, say): not shown, not retried */
 	uint32_t inflight;     /* ios */
 	uint64_t usable_since;
@@ -130,6 +131,8 @@ struct session {
 	void (*told)(struct engine *e, struct session *s, bool up); /* aux: it is up, or lost */
 	void *owner;           /* aux */
 	bool discovered;       /* not in the configuration */
+	unsigned reported;     /* the round of discovery that reported it last */
+	unsigned missing;      /* rounds in a row that did not */
 	struct list in_target;
 	enum session_state state;
 	uint64_t since;
@@ -157,7 +160,8 @@ struct target {
 	const struct conf_target *conf;
 	struct list sessions, in_engine;
 	struct list trusts;    /* what is known of its portal groups: nexus.c */
-	struct timer discover;
+	struct timer discover; /* the next look for portals and LUNs */
+	unsigned round, answers; /* of SendTargets: which, and how many portals answered it */
 };
 
 #define RESERVE_KEYS 64 /* of one LUN, that are shown */

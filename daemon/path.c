@@ -14,6 +14,7 @@
 
 #define RETRY_MIN_US US_PER_S /* identification of a path that is not as it should be */
 #define RETRY_MAX_US (30 * US_PER_S)
+#define GONE_US (20 * US_PER_S) /* as PDORemovePeriod of Microsoft MPIO */
 
 static const char *const state_names[] = {
 	[PATH_DOWN] = "down",
@@ -93,6 +94,13 @@ static void identify_again(struct engine *e, struct timer *t)
 {
 	struct path *p = list_entry(t, struct path, timer);
 
+	if (p->gone_since && e->now - p->gone_since > GONE_US && !p->inflight) {
+		engine_emit(e, EVENT_WARNING, "path-removed", p->lun, p->name,
+			    "the target has not reported this LUN for %u s", (unsigned)(GONE_US / US_PER_S));
+		path_free(e, p);
+		lun_reap(e);
+		return;
+	}
 	path_set_state(e, p, PATH_IDENTIFYING, p->reason);
 	identify_start(e, p);
 }

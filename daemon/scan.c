@@ -54,9 +54,13 @@ static void compare(struct engine *e, struct session *s, const uint16_t *luns, i
 	list_for_each(pos, &s->paths) {
 		struct path *p = list_entry(pos, struct path, in_session);
 
-		if (!reported(luns, n, p->lun_number) || !wanted(s->target->conf, p->lun_number))
-			path_fail(e, p, PATH_FAILED, "path-failed",
-				  "the target does not report this LUN any more");
+		if (reported(luns, n, p->lun_number) && wanted(s->target->conf, p->lun_number)) {
+			p->gone_since = 0;
+			continue;
+		}
+		if (!p->gone_since)
+			p->gone_since = e->now;
+		path_fail(e, p, PATH_FAILED, "path-failed", "the target does not report this LUN any more");
 	}
 	for (int i = 0; i < n; i++) {
 		struct path *p = find_path(s, luns[i]);

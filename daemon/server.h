@@ -67,7 +67,7 @@ void wire_link_up(void *arg, int ifindex, const char *name);
 void wire_addr_gone(void *arg, const struct sockaddr_storage *addr);
 
 /* find.c */
-void find_portals(void *arg, const struct conf_target *t);
+void find_portals(void *arg, struct target *t);
 void find_stop(struct server *sv);
 
 /* export.c */

@@ -134,7 +134,7 @@ static uint64_t op_silence(void *arg, struct session *session)
 	return c ? s->now - c->last_rx : UINT64_MAX;
 }
 
-static void op_discover(void *arg, const struct conf_target *t)
+static void op_discover(void *arg, struct target *t)
 {
 	(void)arg;
 	(void)t;
