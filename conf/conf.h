@@ -77,6 +77,7 @@ struct conf {
 	uint64_t max_inflight_bytes;
 	unsigned max_connections;
 	bool listen_insecure;
+	char *metrics;             /* "tcp:ADDR:PORT", or NULL: off */
 	struct conf_target *targets;
 	int ntargets;
 	struct conf_opts defaults;

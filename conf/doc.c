@@ -85,6 +85,7 @@ static const char *const fixed[] = {
 	[CONF_SOCKET] = "an absolute path of at most 107 bytes",
 	[CONF_FILE] = "the name of a file",
 	[CONF_PORTAL] = "ADDR, ADDR:PORT or [ADDR6]:PORT",
+	[CONF_METRICS] = "off, or tcp:ADDR:PORT with a numeric address",
 	[CONF_LISTEN] =
 		"unix:PATH with an absolute path of at most 107 bytes, or tcp:ADDR:PORT with a "
 		"numeric address",

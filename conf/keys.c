@@ -90,9 +90,15 @@ static const struct conf_key mpiod_keys[] = {
 	 .type = CONF_BOOL,
 	 AT(conf, listen_insecure),
 	 .def = "no",
-	 .help = "Allow listen on a tcp address that other machines can reach.",
+	 .help = "Allow listen and metrics on a tcp address that other machines can reach.",
 	 .doc = "NBD has no encryption and no password here: whoever connects reads and writes "
 		"the disks. Use nbdkit with TLS for remote clients instead."},
+	{.name = "metrics",
+	 .type = CONF_METRICS,
+	 AT(conf, metrics),
+	 .def = "off",
+	 .help = "Where Prometheus reads metrics (HTTP).",
+	 .doc = "An address other than a loopback one needs listen_insecure."},
 };
 
 static const struct conf_key target_keys[] = {

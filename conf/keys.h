@@ -25,6 +25,7 @@ enum conf_type {
 	CONF_SOCKET, /* char *: path of a unix socket */
 	CONF_FILE,   /* char *: a file, relative or not */
 	CONF_PORTAL, /* char *: "ADDR:PORT" */
+	CONF_METRICS, /* char *: "tcp:ADDR:PORT", NULL for "off" */
 	/* a list: the field is the pointer, `count` the offset of its int */
 	CONF_LISTEN,  /* char **: "unix:PATH", "tcp:ADDR:PORT" */
 	CONF_PORTALS, /* struct conf_portal * */

@@ -241,6 +241,21 @@ static int set_string(const struct conf_key *k, const char *text, char **field)
 	return 1;
 }
 
+static int set_metrics(const char *text, char **field)
+{
+	char *s = NULL;
+
+	if (strcmp(text, "off")) {
+		int err = strncmp(text, "tcp:", 4) ? -EINVAL : conf_address_listen(text, &s);
+
+		if (err)
+			return err;
+	}
+	free(*field);
+	*field = s;
+	return 1;
+}
+
 /* Room for one more of `size` bytes at the end of a list; NULL without memory. Zeroed, and not
  * counted yet. */
 static void *grow(void *list, const int *count, size_t size)
@@ -400,6 +415,8 @@ int conf_value_set(const struct conf_key *k, const char *text, void *base)
 	case CONF_BOOL:
 	case CONF_ENUM:
 		return set_word(k, text, field);
+	case CONF_METRICS:
+		return set_metrics(text, field);
 	case CONF_LISTEN:
 		return add_listen(text, field, count);
 	case CONF_PORTALS:

@@ -190,6 +190,16 @@ static void show_nothing(const struct output *o, const json_t *data)
 {
 }
 
+static void show_text(const struct output *o, const json_t *data)
+{
+	fputs(get_string(data, "text"), o->to);
+}
+
+static enum mpioctl_exit run_metrics(struct client *c, const struct args *a)
+{
+	return ask_and_show(c, a, "metrics", NULL, NULL, show_text);
+}
+
 static enum mpioctl_exit run_rescan(struct client *c, const struct args *a)
 {
 	return ask_and_show(c, a, "rescan", NULL, NULL, show_nothing);
@@ -208,6 +218,7 @@ static const struct command commands[] = {
 	{ { "sessions", NULL }, 0, 0, "", run_sessions, "sessions", "logins, one for each portal" },
 	{ { "events", NULL }, 0, 0, "fn", run_events, "events [-f] [-n N]",
 	  "what happened; -f: and what happens, -n: the last N" },
+	{ { "metrics", NULL }, 0, 0, "", run_metrics, "metrics", "all counters, for Prometheus" },
 	{ { "path", "disable" }, 1, 1, "", run_disable, "path disable PATH",
 	  "no I/O on it; what is in flight moves" },
 	{ { "path", "enable" }, 1, 1, "", run_enable, "path enable PATH",

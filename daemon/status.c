@@ -309,6 +309,8 @@ json_t *status_json(const struct engine *e)
 	put(&o, "luns", luns);
 	put(&o, "sessions", sessions(e));
 	put(&o, "stopping", json_boolean(e->stopping));
+	put(&o, "inflight", number(e->inflight));
+	put(&o, "inflight_bytes", number(e->inflight_bytes));
 	return o;
 }
 
