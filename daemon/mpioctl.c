@@ -205,6 +205,11 @@ static enum mpioctl_exit run_rescan(struct client *c, const struct args *a)
 	return ask_and_show(c, a, "rescan", NULL, NULL, show_nothing);
 }
 
+static enum mpioctl_exit run_top(struct client *c, const struct args *a)
+{
+	return top_run(c, &a->o, a->lines);
+}
+
 static enum mpioctl_exit run_wait(struct client *c, const struct args *a)
 {
 	return wait_run(c, &a->o, a->words[0], a->paths < 0 ? 1 : a->paths,
@@ -219,6 +224,7 @@ static const struct command commands[] = {
 	{ { "events", NULL }, 0, 0, "fn", run_events, "events [-f] [-n N]",
 	  "what happened; -f: and what happens, -n: the last N" },
 	{ { "metrics", NULL }, 0, 0, "", run_metrics, "metrics", "all counters, for Prometheus" },
+	{ { "top", NULL }, 0, 0, "n", run_top, "top [-n N]", "what each path does, every second; q quits" },
 	{ { "path", "disable" }, 1, 1, "", run_disable, "path disable PATH",
 	  "no I/O on it; what is in flight moves" },
 	{ { "path", "enable" }, 1, 1, "", run_enable, "path enable PATH",
@@ -326,7 +332,7 @@ static void set_option(struct args *a, int opt, char *used)
 		a->follow = true;
 		break;
 	case 'n':
-		a->lines = parse_count("--lines", optarg);
+		a->lines = parse_count("-n", optarg);
 		break;
 	case 'p':
 		a->paths = parse_count("--paths", optarg);
