@@ -26,8 +26,8 @@ rate=$(jq -s '[.[].reads_per_s] | add / 3 | floor' "$T/json")
 true_rate=$(((after - before) * 1000 / took))
 assert_ge "$rate" $((true_rate / 2)) "reads a second"
 assert_ge $((true_rate * 2)) "$rate" "reads a second"
-jq -se 'all(.[]; .reads_per_s as $all | ([.luns[].paths[].reads_per_s] | add) - $all | fabs < 1)' "$T/json" >"$T/out" ||
-	fail "the paths do not add up to the whole: $(cat "$T/json")"
+jq -se 'all(.[]; .reads_per_s as $all | ([.luns[].paths[].reads_per_s] | add) - $all | fabs < 1)' \
+	"$T/json" >"$T/out" || fail "the paths do not add up to the whole: $(cat "$T/json")"
 
 # on a terminal
 mkfifo "$T/keys"

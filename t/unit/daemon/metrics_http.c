@@ -49,7 +49,7 @@ static void start(void)
 	scrapes = 0;
 	size = 100;
 	/* a port that is free now */
-	bind(fd, (struct sockaddr *)&sin, sizeof(sin));
+	ck_assert_int_eq(bind(fd, (struct sockaddr *)&sin, sizeof(sin)), 0);
 	getsockname(fd, (struct sockaddr *)&sin, &len);
 	close(fd);
 	port = ntohs(sin.sin_port);
