@@ -57,7 +57,7 @@ START_TEST(what_is_refused_and_how)
 		{TARGET "[mpiod]\nworkers = 2\n",
 		 "f:5: [mpiod] workers: unknown key, expected one of initiator_name, listen, "
 		 "control, "
-		 "log_level, max_inflight_bytes, max_connections, listen_insecure\n"},
+		 "log_level, max_inflight_bytes, max_connections, listen_insecure, metrics\n"},
 		{TARGET "x\ay = 1\n",
 		 "f:4: [target a] x\\x07y: unknown key, expected one of iqn, portal, "
 		 "discovery, luns, chap_user, chap_secret_file, mutual_chap_user, "
