@@ -8,7 +8,7 @@ VERSION := 0.1.0
 
 WARN := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wno-unused-parameter -Wno-format-truncation
 SAN := $(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-omit-frame-pointer -fno-sanitize-recover=all)
-DEPS := inih jansson libsystemd libmnl
+DEPS := inih jansson libsystemd libmnl libmicrohttpd
 ALL_CFLAGS = -std=gnu11 -D_GNU_SOURCE $(WARN) $(SAN) -MMD -MP -DMPIOD_VERSION='"$(VERSION)"' \
 	     $(shell pkg-config --cflags $(DEPS)) $(CFLAGS)
 LIBS = $(shell pkg-config --libs $(DEPS)) $(ISCSI_LIBS) -lev -lpthread

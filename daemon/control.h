@@ -7,8 +7,8 @@
  *
  * code is "not-found", "invalid" (the request makes no sense) or "refused". Commands: status, show
  * (lun), paths (lun), sessions, events (follow, limit), path-disable, path-enable, path-drain
- * (path), policy (lun, policy), reload, rescan. After events with follow each event comes as an
- * answer of its own.
+ * (path), policy (lun, policy), reload, rescan, metrics. After events with follow each event comes as
+ * an answer of its own.
  *
  * Owns the socket file, its connections and its watchers on the loop. Calls back into its owner
  * only through struct control_ops, from the event loop.

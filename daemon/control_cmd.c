@@ -2,6 +2,7 @@
 /* What each command of the control socket does. */
 #include "control_cmd.h"
 #include "log.h"
+#include "metrics.h"
 #include "status.h"
 #include "text.h"
 
@@ -113,6 +114,21 @@ static json_t *run_status(const struct call *k)
 {
 	touch(k);
 	return answer(status_json(k->c->engine));
+}
+
+static json_t *run_metrics(const struct call *k)
+{
+	json_t *data;
+	size_t len;
+	char *text;
+
+	touch(k);
+	text = metrics_text(k->c->engine, &len);
+	if (!text)
+		return NULL;
+	data = json_pack("{s:s}", "text", text);
+	free(text);
+	return answer(data);
 }
 
 static json_t *run_sessions(const struct call *k)
@@ -316,6 +332,7 @@ static const struct command commands[] = {
 	{ "show", run_show },
 	{ "paths", run_paths },
 	{ "sessions", run_sessions },
+	{ "metrics", run_metrics },
 	{ "events", run_events },
 	{ "path-disable", run_disable },
 	{ "path-enable", run_enable },

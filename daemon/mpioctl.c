@@ -190,9 +190,24 @@ static void show_nothing(const struct output *o, const json_t *data)
 {
 }
 
+static void show_text(const struct output *o, const json_t *data)
+{
+	fputs(get_string(data, "text"), o->to);
+}
+
+static enum mpioctl_exit run_metrics(struct client *c, const struct args *a)
+{
+	return ask_and_show(c, a, "metrics", NULL, NULL, show_text);
+}
+
 static enum mpioctl_exit run_rescan(struct client *c, const struct args *a)
 {
 	return ask_and_show(c, a, "rescan", NULL, NULL, show_nothing);
+}
+
+static enum mpioctl_exit run_top(struct client *c, const struct args *a)
+{
+	return top_run(c, &a->o, a->lines);
 }
 
 static enum mpioctl_exit run_wait(struct client *c, const struct args *a)
@@ -208,6 +223,8 @@ static const struct command commands[] = {
 	{ { "sessions", NULL }, 0, 0, "", run_sessions, "sessions", "logins, one for each portal" },
 	{ { "events", NULL }, 0, 0, "fn", run_events, "events [-f] [-n N]",
 	  "what happened; -f: and what happens, -n: the last N" },
+	{ { "metrics", NULL }, 0, 0, "", run_metrics, "metrics", "all counters, for Prometheus" },
+	{ { "top", NULL }, 0, 0, "n", run_top, "top [-n N]", "what each path does, every second; q quits" },
 	{ { "path", "disable" }, 1, 1, "", run_disable, "path disable PATH",
 	  "no I/O on it; what is in flight moves" },
 	{ { "path", "enable" }, 1, 1, "", run_enable, "path enable PATH",
@@ -315,7 +332,7 @@ static void set_option(struct args *a, int opt, char *used)
 		a->follow = true;
 		break;
 	case 'n':
-		a->lines = parse_count("--lines", optarg);
+		a->lines = parse_count("-n", optarg);
 		break;
 	case 'p':
 		a->paths = parse_count("--paths", optarg);

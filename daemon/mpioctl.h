@@ -108,6 +108,7 @@ void table_wrap_on(const struct output *o, int at, int indent, const char *text)
 #define COLOR_OFF "\033[0m"
 
 void show_status(const struct output *o, const json_t *data);
+void show_headline(const struct output *o, const json_t *status); /* "mpiod 1.0: 2 LUNs, all ok" */
 void show_paths(const struct output *o, const json_t *data);
 void show_sessions(const struct output *o, const json_t *data);
 
@@ -134,5 +135,21 @@ enum mpioctl_exit events_run(struct client *c, const struct output *o, bool foll
 
 enum mpioctl_exit wait_run(struct client *c, const struct output *o, const char *lun, long paths,
 			   double timeout_s);
+
+/* ---- mpioctl_rate.c ---- */
+
+/*
+ * Adds to each path of `now`, to its LUNs and to itself what happened a second since `before` ("reads_per_s",
+ * ...), two answers to "status" that are so many seconds apart. Nothing to those that are new.
+ */
+void rates_add(json_t *now, const json_t *before, double seconds);
+
+/* One of these; below 0: it is not known. */
+double get_rate(const json_t *o, const char *key);
+
+/* ---- mpioctl_top.c ---- */
+
+/* frames below 0: without end, on a terminal until q. */
+enum mpioctl_exit top_run(struct client *c, const struct output *o, long frames);
 
 #endif

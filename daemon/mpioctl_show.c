@@ -266,7 +266,7 @@ static void print_sessions(const struct output *o, const json_t *sessions, int i
 	json_decref(sorted);
 }
 
-static void headline(const struct output *o, const json_t *data)
+void show_headline(const struct output *o, const json_t *data)
 {
 	const json_t *luns = json_object_get(data, "luns");
 	const json_t *sessions = json_object_get(data, "sessions");
@@ -300,7 +300,7 @@ void show_status(const struct output *o, const json_t *data)
 	json_t *lost = orphans(json_object_get(data, "sessions")), *lun;
 	size_t i;
 
-	headline(o, data);
+	show_headline(o, data);
 	json_array_foreach(luns, i, lun)
 		status_lun(o, lun);
 	if (json_array_size(lost)) {

@@ -2,6 +2,7 @@
 /* The server as a whole: start, clock, reload, stop. */
 #include "server.h"
 #include "log.h"
+#include "metrics.h"
 #include "model.h"
 #include "notify.h"
 
@@ -183,6 +184,27 @@ static const struct control_ops control_ops = {
 	.rescan = rescan,
 };
 
+static char *scrape(void *arg, size_t *len)
+{
+	struct server *sv = arg;
+
+	server_enter(sv);
+	return metrics_text(sv->engine, len);
+}
+
+/*
+ * Serves metrics where the new configuration says so and the old one (NULL: none) did not; *fresh gets
+ * that server and takes the place of the old one when all else went well.
+ */
+static int open_metrics(struct server *sv, const struct conf *old, const struct conf *new,
+			struct metrics_http **fresh, char *why, size_t cap)
+{
+	*fresh = NULL;
+	if (!new->metrics || (old && old->metrics && !strcmp(old->metrics, new->metrics)))
+		return 0;
+	return metrics_http_start(fresh, sv->loop, new->metrics, scrape, sv, why, cap);
+}
+
 static const struct netmon_callbacks netmon_callbacks = {
 	.link_down = wire_link_down,
 	.link_up = wire_link_up,
@@ -225,6 +247,9 @@ int server_start(struct server *sv, struct conf *c, char *why, size_t cap)
 	ret = export_start(sv, why, cap);
 	if (ret)
 		return ret;
+	ret = open_metrics(sv, NULL, c, &sv->metrics, why, cap);
+	if (ret)
+		return ret;
 	sv->netmon = netmon_start(sv->loop, &netmon_callbacks, sv, &err);
 	if (!sv->netmon)
 		log_msg(LOG_WARNING, "rtnetlink: %s: a local link that goes down is noticed by "
@@ -251,16 +276,29 @@ static void warn_fixed(const struct conf *old, const struct conf *new)
 static int apply_file(struct server *sv, char **message)
 {
 	struct conf *new = conf_load(sv->conf_file, message), *old = sv->conf;
+	struct metrics_http *fresh = NULL;
+	const char *key = "metrics";
 	char why[256];
+	int ret;
 
 	if (!new)
 		return -EINVAL;
-	if (export_listen(sv, old, new, why, sizeof(why))) {
+	ret = open_metrics(sv, old, new, &fresh, why, sizeof(why));
+	if (!ret) {
+		key = "listen";
+		ret = export_listen(sv, old, new, why, sizeof(why));
+	}
+	if (ret) {
+		metrics_http_stop(fresh);
 		free(*message);
-		if (asprintf(message, "%s: [mpiod] listen: %s", sv->conf_file, why) < 0)
+		if (asprintf(message, "%s: [mpiod] %s: %s", sv->conf_file, key, why) < 0)
 			*message = NULL;
 		conf_free(new);
 		return -EINVAL;
+	}
+	if (fresh || !new->metrics) {
+		metrics_http_stop(sv->metrics);
+		sv->metrics = fresh;
 	}
 	warn_fixed(old, new);
 	log_set_level(new->log_level);
@@ -285,6 +323,7 @@ int server_reload(struct server *sv, char **message)
 void server_stop(struct server *sv)
 {
 	control_stop(sv->control);
+	metrics_http_stop(sv->metrics);
 	netmon_free(sv->netmon);
 	ev_prepare_stop(sv->loop, &sv->prepare);
 	ev_timer_stop(sv->loop, &sv->deadline);

@@ -26,6 +26,7 @@ struct server {
 	struct nbd_server *nbd;
 	struct netmon *netmon;
 	struct control *control;
+	struct metrics_http *metrics; /* or NULL */
 	struct events *events;
 	ev_timer deadline;
 	ev_prepare prepare;

@@ -321,6 +321,8 @@ json_t *status_json(const struct engine *e)
 	status_put(&o, "luns", luns);
 	status_put(&o, "sessions", sessions(e));
 	status_put(&o, "stopping", json_boolean(e->stopping));
+	status_put(&o, "inflight", status_number(e->inflight));
+	status_put(&o, "inflight_bytes", status_number(e->inflight_bytes));
 	return o;
 }
 

@@ -52,14 +52,15 @@ _mpioctl() {
 		local options=(--socket --json --help --version)
 		case ${plain[0]-} in
 		events) options+=(--follow --lines) ;;
+		top) options+=(-n) ;;
 		wait) options+=(--paths --timeout) ;;
 		esac
 		_mpioctl_offer "$(_mpioctl_lines "${options[@]}")"
 		return
 	fi
 	case ${#plain[@]}:${plain[*]} in
-	0:) _mpioctl_offer "$(_mpioctl_lines status show paths sessions events path policy reload \
-		rescan wait)" ;;
+	0:) _mpioctl_offer "$(_mpioctl_lines status show paths sessions events top metrics path \
+		policy reload rescan wait)" ;;
 	1:show | 1:paths | 1:policy | 1:wait) _mpioctl_offer "$(_mpioctl_names export paths | sort -u)" ;;
 	1:path) _mpioctl_offer "$(_mpioctl_lines disable enable drain)" ;;
 	2:path\ *) _mpioctl_offer "$(_mpioctl_names name paths)"$'\n'"$(_mpioctl_names name sessions)" ;;

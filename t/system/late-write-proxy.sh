@@ -85,7 +85,8 @@ configure() { # METHOD TIMEOUT
 		printf '[target t]\niqn = %s%s\nportal = %s\nportal = %s\n' "$IQN" "$TID" "$NEAR" "$(portal 2)"
 		[ "$TID" = 1 ] || printf 'chap_user = alice\nchap_secret_file = %s\n' "$T/secret"
 		printf '[defaults]\npolicy = failover-only\nprobation = off\n'
-		[ -z "$FENCES" ] || printf 'fence = %s\nfence_timeout = %s\n' "$1" "$2"
+		[ -z "$FENCES" ] || printf 'fence = %s\nfence_timeout = %s\n' "${1%+key}" "$2"
+		[[ $1 != reservation && $1 != *+key ]] || printf 'reservation_key = c0ffee\n'
 		printf '[lun disk]\nid = %s\npreferred = %s\n' "${IDS[$TID]}" "$NEAR"
 	} >"$T/mpiod.conf"
 }
@@ -265,6 +266,8 @@ if [ -z "$FENCES" ]; then
 fi
 each_shape auto       60      chap   soon
 each_shape auto       60      plain  wait
+each_shape reservation 60     plain  soon
+each_shape auto+key   60      chap   soon same
 each_shape reinstate  60      chap   soon same
 each_shape reinstate  60      plain  wait same # not honoured by this target: as hold
 each_shape hold       60      chap   wait same

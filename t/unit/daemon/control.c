@@ -202,6 +202,18 @@ START_TEST(show_and_paths)
 }
 END_TEST
 
+START_TEST(metrics)
+{
+	json_t *data = ask_ok("{\"version\":1,\"cmd\":\"metrics\"}");
+	const char *text = json_string_value(json_object_get(data, "text"));
+
+	ck_assert_int_gt(touched, 0);
+	ck_assert_ptr_nonnull(text);
+	ck_assert_ptr_nonnull(strstr(text, "\nmpiod_lun_size_bytes{export=\"db\"} 67108864\n"));
+	json_decref(data);
+}
+END_TEST
+
 START_TEST(requests_that_make_no_sense)
 {
 	static const char *const bad[] = {
@@ -645,6 +657,7 @@ int main(void)
 	tcase_set_timeout(t, 60);
 	tcase_add_test(t, status);
 	tcase_add_test(t, show_and_paths);
+	tcase_add_test(t, metrics);
 	tcase_add_test(t, requests_that_make_no_sense);
 	tcase_add_test(t, deep_nesting);
 	tcase_add_test(t, pieces_and_pipelines);

@@ -37,7 +37,7 @@ static inline void model_on_event(void *arg, const struct event *ev)
 static inline void model_session(void *arg, struct session *s) {}
 static inline void model_lun(void *arg, struct lun *l) {}
 static inline void model_room(void *arg) {}
-static inline void model_discover(void *arg, const struct conf_target *t) {}
+static inline void model_discover(void *arg, struct target *t) {}
 static inline void model_done(void *arg, struct request *r) {}
 
 static inline int model_submit(void *arg, struct session *s, struct scsi_cmd *cmd)
