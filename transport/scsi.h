@@ -43,6 +43,7 @@ enum scsi_key {
 
 struct sense {
 	bool valid; /* false: the target sent no usable sense data */
+	bool deferred; /* about an earlier command (SPC-4 4.5.5), not the one it came with */
 	uint8_t key, asc, ascq;
 };
 

@@ -48,6 +48,7 @@ void scsi_parse_sense(const uint8_t *p, size_t len, struct sense *out)
 	default: /* 7Fh is vendor specific, anything else is reserved */
 		break;
 	}
+	out->deferred = out->valid && p[0] & 1;
 }
 
 const char *scsi_status_name(uint8_t status)

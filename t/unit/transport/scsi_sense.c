@@ -17,7 +17,7 @@ static int parse(const uint8_t *p, size_t len)
 	scsi_parse_sense(p, len, &s);
 	ck_assert_uint_lt(s.key, 16);
 	if (!s.valid)
-		ck_assert(s.key == 0 && s.asc == 0 && s.ascq == 0);
+		ck_assert(s.key == 0 && s.asc == 0 && s.ascq == 0 && !s.deferred);
 	return s.valid;
 }
 
@@ -32,15 +32,28 @@ START_TEST(both_formats)
 }
 END_TEST
 
-START_TEST(valid_bit_and_deferred)
+START_TEST(deferred_is_about_an_earlier_command)
 {
+	static const struct {
+		uint8_t code;
+		bool deferred;
+	} codes[] = { { 0x70, false }, { 0x71, true }, { 0xf0, false }, { 0xf1, true },
+		      { 0x72, false }, { 0x73, true } };
 	uint8_t b[18];
 	struct sense s;
 
-	memcpy(b, fixed, sizeof(b));
-	b[0] = 0xf1; /* deferred, information valid */
+	for (size_t i = 0; i < sizeof(codes) / sizeof(codes[0]); i++) {
+		bool d = codes[i].code & 2;
+
+		memcpy(b, d ? desc : fixed, sizeof(b));
+		b[0] = codes[i].code;
+		scsi_parse_sense(b, sizeof(b), &s);
+		ck_assert(s.valid && s.key == (d ? 2 : 5));
+		ck_assert(s.deferred == codes[i].deferred);
+	}
+	b[0] = 0x7f; /* vendor specific: not even that is known */
 	scsi_parse_sense(b, sizeof(b), &s);
-	ck_assert(s.valid && s.key == 5 && s.asc == 0x24);
+	ck_assert(!s.valid && !s.deferred);
 }
 END_TEST
 
@@ -94,7 +107,7 @@ int main(void)
 
 	tcase_set_timeout(t, 60);
 	tcase_add_test(t, both_formats);
-	tcase_add_test(t, valid_bit_and_deferred);
+	tcase_add_test(t, deferred_is_about_an_earlier_command);
 	tcase_add_test(t, short_and_unknown);
 	tcase_add_test(t, hostile);
 	tcase_add_test(t, names);
