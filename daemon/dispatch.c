@@ -396,6 +396,11 @@ void apply_effects(struct engine *e, struct path *p, unsigned effects, const cha
 		shrink_window(e, p->session);
 	if (effects & DSM_COUNTED)
 		p->n.retries++;
+	if (effects & DSM_WRITE_LOST) {
+		p->lun->write_lost = true;
+		engine_emit(e, EVENT_ERROR, "write-lost", p->lun, p->name,
+			    "the storage reports that a write it had acknowledged failed later: the next flush fails");
+	}
 	if (effects & DSM_REGROW)
 		grow_look(e, p->lun);
 	if (effects & DSM_REGROUP)

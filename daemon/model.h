@@ -182,6 +182,7 @@ struct lun {
 	struct scsi_provisioning prov;
 	bool write_protect, dpofua;
 	bool fua_refused, no_write_same, no_unmap, sync10; /* what the target turned out not to do */
+	bool write_lost;       /* the storage reported a deferred write error: the next flush fails */
 	const struct dsm *dsm;
 	uint8_t tpgs;          /* of INQUIRY; 0: no port groups, or the module does not follow them */
 	bool rtpg_short;       /* it does not do the extended form */

@@ -375,6 +375,10 @@ void request_go(struct engine *e, struct request *r)
 		if (r->phase == PHASE_OVER) {
 			if (r->op == REQUEST_READ && !r->err)
 				r->err = deliver_read(e, r);
+			if (r->op == REQUEST_FLUSH && r->lun->write_lost) {
+				r->lun->write_lost = false;
+				r->err = EIO;
+			}
 			request_end(e, r);
 			return;
 		}

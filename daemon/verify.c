@@ -80,7 +80,8 @@ static void view_paths(struct engine *e, struct lun *l)
 		struct path *p = list_entry(pos, struct path, in_lun);
 		const struct scsi_port_group *g = group_of(l, p);
 
-		p->alua = g ? g->state : DSM_ALUA_AO;
+		if (g) /* else it is what its own answers say */
+			p->alua = g->state;
 		p->view.alua = rank(e, l, p->alua);
 		p->view.preferred_group = g && g->preferred;
 	}
@@ -117,7 +118,14 @@ void groups_told(struct engine *e, struct path *p, uint8_t state)
 	struct scsi_port_group *g = group_of(l, p);
 	struct scsi_groups now = l->groups;
 
-	if (!l->tpgs || !g || g->state == state)
+	if (!g) { /* no groups, or not that one: it is about this path alone */
+		p->alua = state;
+		p->view.alua = rank(e, l, state);
+		lun_update(e, l);
+		verify_arm(e, l);
+		return;
+	}
+	if (g->state == state)
 		return;
 	now.g[g - l->groups.g].state = state;
 	groups_learn(e, l, &now);
@@ -236,6 +244,8 @@ static void verified(struct engine *e, struct attempt *a)
 	if (c->outcome == SCSI_OUT_STATUS && c->status == SCSI_ST_GOOD) {
 		if (c->cdb[0] != 0x00)
 			take_groups(e, p, a);
+		else if (!group_of(p->lun, p) && p->alua != DSM_ALUA_AO)
+			groups_told(e, p, DSM_ALUA_AO); /* it is ready again */
 		return;
 	}
 	v = p->lun->dsm->verdict(c, 0);
@@ -321,7 +331,7 @@ void verify_arm(struct engine *e, struct lun *l)
 {
 	uint64_t in = l->opt->verify_interval_us;
 
-	if (l->tpgs && (l->transition_since || !some_active(l)) && in > SHORTLY_US)
+	if ((l->transition_since || !some_active(l)) && in > SHORTLY_US)
 		in = SHORTLY_US;
 	l->verify.fire = verify_all;
 	if (!l->verify.armed || l->verify.at > e->now + in)

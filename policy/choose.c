@@ -8,11 +8,13 @@
  *            may be again.
  *   class    healthy, marginal, suspect.
  *   alua     A lesser access state only when no path of a better one remains. Unavailable: never.
+ *   pref     The group that its storage prefers (PREF bit), among those of equal state.
  *   resting  Came back, but its time has not come: only while no other of this rank is there.
  *
  * The rank does not look at `ready`: when the best paths are all full, waiting for one of them is
  * the policy's decision, spilling over to a worse class is not offered.
  */
+#include <stdio.h>
 #include <string.h>
 #include "policy.h"
 
@@ -61,13 +63,13 @@ static bool was_tried(uint32_t id, const uint32_t *tried, int ntried)
 static uint32_t rank(const struct policy_path *p, const uint32_t *tried, int ntried)
 {
 	return (uint32_t)was_tried(p->id, tried, ntried) << 24 | (uint32_t)p->class_ << 16 |
-	       (uint32_t)p->alua << 8 | (uint32_t)p->resting;
+	       (uint32_t)p->alua << 8 | (uint32_t)!p->preferred_group << 1 | (uint32_t)p->resting;
 }
 
-int policy_choose(const struct policy *pol, struct policy_state *st, const struct policy_path *p,
-		  int n, const uint32_t *tried, int ntried, uint32_t bytes)
+/* Those of the lowest rank, in order; how many. */
+static int best_of(const struct policy_path *p, int n, const uint32_t *tried, int ntried,
+		   const struct policy_path *best[POLICY_MAX_PATHS])
 {
-	const struct policy_path *best[POLICY_MAX_PATHS];
 	uint32_t best_rank = UINT32_MAX;
 	int i, nbest = 0;
 
@@ -86,8 +88,77 @@ int policy_choose(const struct policy *pol, struct policy_state *st, const struc
 		if (nbest < POLICY_MAX_PATHS)
 			best[nbest++] = &p[i];
 	}
+	return nbest;
+}
+
+int policy_choose(const struct policy *pol, struct policy_state *st, const struct policy_path *p,
+		  int n, const uint32_t *tried, int ntried, uint32_t bytes)
+{
+	const struct policy_path *best[POLICY_MAX_PATHS];
+	int i, nbest = best_of(p, n, tried, ntried, best);
+
 	if (!nbest)
 		return POLICY_NONE;
 	i = pol->pick(st, best, nbest, bytes);
 	return i < 0 ? i : (int)(best[i] - p);
+}
+
+/* Why it does not even take part beside `in`, which does. */
+static void outranked(const struct policy_path *p, const struct policy_path *in, char *why)
+{
+	static const char *const alua[] = {
+		"active/optimized", "active/non-optimized", "standby", "unavailable",
+	};
+
+	if (p->class_ != in->class_)
+		snprintf(why, POLICY_WHY_MAX, "%s",
+			 p->class_ == POLICY_CLASS_SUSPECT ? "its session is silent" :
+							     "on probation after it failed too often");
+	else if (p->alua != in->alua)
+		snprintf(why, POLICY_WHY_MAX, "its port group is %s, others are %s", alua[p->alua & 3],
+			 alua[in->alua & 3]);
+	else if (p->preferred_group != in->preferred_group)
+		snprintf(why, POLICY_WHY_MAX, "its port group is not the one that the storage prefers");
+	else
+		snprintf(why, POLICY_WHY_MAX, "it came back, its time to fail back has not come");
+}
+
+static void explain_one(const struct policy *pol, const struct policy_path *p, const struct policy_path *in,
+			const struct policy_path *won, char *why)
+{
+	const char *text = "not its turn";
+
+	if (usable(p) && rank(p, NULL, 0) != rank(in, NULL, 0)) {
+		outranked(p, in, why);
+		return;
+	}
+	if (usable(p) && p != won && p->ready && won && pol->passed) {
+		pol->passed(p, won, why);
+		return;
+	}
+	if (!usable(p))
+		text = p->alua >= ALUA_UNAVAILABLE ? "its port group is unavailable or in transition" :
+						     "not usable";
+	else if (p == won)
+		text = "takes the next I/O";
+	else if (!p->ready)
+		text = "full: as many commands outstanding as its session takes";
+	else if (!won)
+		text = "stands by while the right path is full";
+	snprintf(why, POLICY_WHY_MAX, "%s", text);
+}
+
+void policy_explain(const struct policy *pol, const struct policy_state *st,
+		    const struct policy_path *p, int n, uint32_t bytes, int *chosen,
+		    char (*why)[POLICY_WHY_MAX])
+{
+	const struct policy_path *best[POLICY_MAX_PATHS];
+	struct policy_state copy = *st;
+	int i, nbest = best_of(p, n, NULL, 0, best);
+
+	*chosen = nbest ? pol->pick(&copy, best, nbest, bytes) : POLICY_NONE;
+	if (*chosen >= 0)
+		*chosen = (int)(best[*chosen] - p);
+	for (i = 0; i < n; i++)
+		explain_one(pol, &p[i], nbest ? best[0] : &p[i], *chosen >= 0 ? &p[*chosen] : NULL, why[i]);
 }

@@ -6,7 +6,13 @@
 #include <string.h>
 #include "dsm.h"
 
-const struct dsm *const dsm_all[] = { &dsm_generic, NULL };
+const struct dsm *const dsm_all[] = {
+	&dsm_lio,
+	&dsm_tgt,
+	&dsm_alua,
+	&dsm_generic,
+	NULL,
+};
 
 const struct dsm *dsm_find(const char *name)
 {
@@ -28,4 +34,16 @@ const struct dsm *dsm_claim(const struct dsm_device *dev, const char *forced)
 		if ((*d)->claim(dev))
 			return *d;
 	return &dsm_generic;
+}
+
+const char *dsm_default_policy(const struct dsm *m, bool asymmetric)
+{
+	if (m->policy)
+		return m->policy;
+	return asymmetric ? "round-robin-subset" : "round-robin";
+}
+
+bool dsm_version_ok(const struct scsi_inquiry *inq, bool listed)
+{
+	return listed || inq->version >= 5;
 }

@@ -38,6 +38,7 @@ enum dsm_effect {
 	DSM_COUNTED = 1 << 4,    /* counts as a retry in the statistics */
 	DSM_UNSUPPORTED = 1 << 5,/* the target does not know this command or a field of it */
 	DSM_REGROUP = 1 << 6,    /* read the target port groups again (RTPG) */
+	DSM_WRITE_LOST = 1 << 7, /* an acknowledged write failed in the storage's cache: fail the next flush */
 };
 
 /* Asymmetric access states as RTPG reports them (SPC-4 6.37, table 307). */
@@ -53,7 +54,7 @@ enum dsm_alua {
 
 struct dsm_verdict {
 	uint8_t action;      /* enum dsm_action */
-	uint8_t effects;     /* enum dsm_effect bits */
+	uint16_t effects;    /* enum dsm_effect bits */
 	uint8_t alua;        /* enum dsm_alua: what the path's port group turned out to be in */
 	int err;             /* positive errno for DSM_CLIENT_ERROR */
 	uint32_t delay_ms;   /* for DSM_SAME_PATH */

@@ -5,6 +5,7 @@
  * part, so a path that returns changes nothing; otherwise the lowest id. A full path is waited
  * for: on storage with one active controller, spilling over would move the LUN to and fro.
  */
+#include <stdio.h>
 #include "round.h"
 
 static int pick(struct policy_state *st, const struct policy_path *const *p, int n, uint32_t bytes)
@@ -22,8 +23,15 @@ static int pick(struct policy_state *st, const struct policy_path *const *p, int
 	return p[at]->ready ? policy_note(st, p, at) : POLICY_WAIT;
 }
 
+static void passed(const struct policy_path *p, const struct policy_path *won, char *why)
+{
+	snprintf(why, POLICY_WHY_MAX, "stands by: %s",
+		 won->preferred ? "the chosen one is preferred" : "one path carries everything");
+}
+
 const struct policy policy_failover_only = {
 	.name = "failover-only",
 	.help = "one path carries all I/O, the others stand by",
 	.pick = pick,
+	.passed = passed,
 };

@@ -10,6 +10,8 @@
  * whose turn it is has nothing outstanding. That is less than 1 % of the I/Os, below the p99.
  * st->run counts the picks here, not those in a row.
  */
+#include <inttypes.h>
+#include <stdio.h>
 #include "round.h"
 
 #define EXPLORE 128
@@ -57,8 +59,22 @@ static int pick(struct policy_state *st, const struct policy_path *const *p, int
 	return at;
 }
 
+static void passed(const struct policy_path *p, const struct policy_path *won, char *why)
+{
+	uint64_t mine = expected_wait(p->load), its = expected_wait(won->load);
+
+	if (mine >= WAIT_UNKNOWN)
+		snprintf(why, POLICY_WHY_MAX, "busy, and its latency is not known yet");
+	else if (mine <= its)
+		snprintf(why, POLICY_WHY_MAX, "no shorter a wait, and not its turn");
+	else
+		snprintf(why, POLICY_WHY_MAX,
+			 "expected wait %" PRIu64 " us, on the chosen one %" PRIu64 " us", mine, its);
+}
+
 const struct policy policy_least_latency = {
 	.name = "least-latency",
 	.help = "the path with the shortest expected wait, by measured latency and queue",
 	.pick = pick,
+	.passed = passed,
 };

@@ -59,6 +59,11 @@ struct policy {
 	 */
 	int (*pick)(struct policy_state *st, const struct policy_path *const *p, int n,
 		    uint32_t bytes);
+	/*
+	 * Why `p`, of the same rank and with room, was not the pick `won`: at most POLICY_WHY_MAX bytes
+	 * to why. NULL: it was not its turn.
+	 */
+	void (*passed)(const struct policy_path *p, const struct policy_path *won, char *why);
 };
 
 extern const struct policy policy_failover_only, policy_round_robin, policy_round_robin_subset,
@@ -78,6 +83,10 @@ const struct policy *policy_find(const char *name);
 int policy_choose(const struct policy *pol, struct policy_state *st, const struct policy_path *p,
 		  int n, const uint32_t *tried, int ntried, uint32_t bytes);
 
+/*
+ * The same choice without making it: *chosen as policy_choose() would return it with nothing tried, and
+ * for each of the n paths a sentence (without full stop) why it was taken or passed over.
+ */
 void policy_explain(const struct policy *pol, const struct policy_state *st,
 		    const struct policy_path *p, int n, uint32_t bytes, int *chosen,
 		    char (*why)[POLICY_WHY_MAX]);

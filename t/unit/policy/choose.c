@@ -276,6 +276,93 @@ START_TEST(no_policy_ever_picks_what_must_not_be)
 }
 END_TEST
 
+START_TEST(preferred_group_among_equal_states)
+{
+	struct fixture f;
+
+	fixture_init(&f, 3);
+	f.p[1].preferred_group = true;
+	ck_assert_int_eq(first(&f, NULL, 0), 2);
+	f.p[1].alua = 1; /* a better state beats the preference */
+	ck_assert_int_eq(first(&f, NULL, 0), 1);
+}
+END_TEST
+
+static void explain(struct fixture *f, const struct policy *pol, int want, const char *const *texts)
+{
+	char why[POLICY_MAX_PATHS][POLICY_WHY_MAX];
+	struct policy_state before = f->st;
+	int chosen;
+
+	policy_explain(pol, &f->st, f->p, f->n, 4096, &chosen, why);
+	ck_assert_int_eq(chosen, want);
+	ck_assert(!memcmp(&before, &f->st, sizeof(before))); /* explaining is not choosing */
+	for (int i = 0; i < f->n; i++)
+		ck_assert_str_eq(why[i], texts[i]);
+	ck_assert_int_eq(policy_choose(pol, &f->st, f->p, f->n, NULL, 0, 4096), want);
+}
+#define EXPLAIN(f, pol, want, ...) explain(f, pol, want, (const char *const[]){ __VA_ARGS__ })
+
+START_TEST(explain_names_what_outranks_a_path)
+{
+	struct fixture f;
+
+	fixture_init(&f, 7);
+	f.p[0].class_ = POLICY_CLASS_SUSPECT;
+	f.p[1].class_ = POLICY_CLASS_MARGINAL;
+	f.p[2].alua = 2;
+	f.p[3].alua = 3;
+	f.p[5].resting = true;
+	f.p[6].class_ = POLICY_CLASS_UNUSABLE;
+	EXPLAIN(&f, &policy_round_robin, 4, "its session is silent",
+		"on probation after it failed too often",
+		"its port group is standby, others are active/optimized",
+		"its port group is unavailable or in transition", "takes the next I/O",
+		"it came back, its time to fail back has not come", "not usable");
+}
+END_TEST
+
+START_TEST(explain_speaks_the_language_of_the_policy)
+{
+	struct fixture f;
+
+	fixture_init(&f, 3);
+	f.load[0].ios = 2;
+	f.load[0].bytes = 30;
+	f.p[0].weight = 5;
+	f.p[1].active = true;
+	f.p[2].ready = false;
+	EXPLAIN(&f, &policy_least_queue_depth, 1, "2 commands outstanding on its session, 0 on the chosen one",
+		"takes the next I/O", "full: as many commands outstanding as its session takes");
+	EXPLAIN(&f, &policy_least_blocks, 1, "30 bytes outstanding on its session, 0 on the chosen one",
+		"takes the next I/O", "full: as many commands outstanding as its session takes");
+	EXPLAIN(&f, &policy_weighted_paths, 1, "weight 5, the chosen one has 0", "takes the next I/O",
+		"full: as many commands outstanding as its session takes");
+	EXPLAIN(&f, &policy_round_robin_subset, 1, "stands by: it is not in the active set",
+		"takes the next I/O", "full: as many commands outstanding as its session takes");
+	f.st.last = 1;
+	EXPLAIN(&f, &policy_round_robin, 1, "not its turn", "takes the next I/O",
+		"full: as many commands outstanding as its session takes");
+	f.p[1].preferred = true;
+	EXPLAIN(&f, &policy_failover_only, 1, "stands by: the chosen one is preferred",
+		"takes the next I/O", "full: as many commands outstanding as its session takes");
+	f.p[1].ready = false;
+	EXPLAIN(&f, &policy_failover_only, POLICY_WAIT, "stands by while the right path is full",
+		"full: as many commands outstanding as its session takes",
+		"full: as many commands outstanding as its session takes");
+}
+END_TEST
+
+START_TEST(explain_without_any_path)
+{
+	struct fixture f;
+
+	fixture_init(&f, 1);
+	f.p[0].class_ = POLICY_CLASS_UNUSABLE;
+	EXPLAIN(&f, &policy_round_robin, POLICY_NONE, "not usable");
+}
+END_TEST
+
 int main(void)
 {
 	Suite *s = suite_create("choose");
@@ -294,6 +381,10 @@ int main(void)
 	tcase_add_test(tc, seed_example_a_b_c_active_d_standby);
 	tcase_add_test(tc, thirty_two_paths);
 	tcase_add_test(tc, thirty_third_path_is_left_out);
+	tcase_add_test(tc, preferred_group_among_equal_states);
+	tcase_add_test(tc, explain_names_what_outranks_a_path);
+	tcase_add_test(tc, explain_speaks_the_language_of_the_policy);
+	tcase_add_test(tc, explain_without_any_path);
 	tcase_add_test(tc, no_policy_ever_picks_what_must_not_be);
 	suite_add_tcase(s, tc);
 	return fixture_run(s);

@@ -5,6 +5,8 @@
 
 enum { INQUIRY = 0x12, READ16 = 0x88, WRITE16 = 0x8a, SYNC16 = 0x91 };
 
+#define SENSE(k, a, q) ((struct sense){ .valid = true, .key = (k), .asc = (a), .ascq = (q) })
+
 static struct scsi_cmd command(uint8_t opcode, enum scsi_dir dir)
 {
 	struct scsi_cmd c = { .cdb = { opcode }, .cdb_len = 16, .dir = (uint8_t)dir };
@@ -47,9 +49,10 @@ static const struct {
 	{ 0x2, 0x04, 0x02, DSM_SAME_PATH, DSM_COUNTED, 0, true },
 	{ 0x2, 0x04, 0x03, DSM_OTHER_PATH, DSM_COUNTED, 0, false },
 	{ 0x2, 0x04, 0x09, DSM_SAME_PATH, DSM_COUNTED, 0, true },
-	{ 0x2, 0x04, 0x0a, DSM_OTHER_PATH, DSM_REIDENTIFY, 0, false },
-	{ 0x2, 0x04, 0x0b, DSM_OTHER_PATH, DSM_REIDENTIFY, 0, false },
-	{ 0x2, 0x04, 0x0c, DSM_OTHER_PATH, DSM_REIDENTIFY, 0, false },
+	{ 0x2, 0x04, 0x0a, DSM_OTHER_PATH, DSM_REGROUP, 0, false },
+	{ 0x2, 0x04, 0x0b, DSM_OTHER_PATH, DSM_REGROUP, 0, false },
+	{ 0x2, 0x04, 0x0c, DSM_OTHER_PATH, DSM_REGROUP, 0, false },
+	{ 0x2, 0x04, 0x12, DSM_OTHER_PATH, DSM_REGROUP, 0, false },
 	{ 0x2, 0x04, 0x0d, DSM_SAME_PATH, DSM_COUNTED, 0, true },
 	{ 0x2, 0x05, 0x0a, DSM_SAME_PATH, DSM_COUNTED, 0, true },
 	{ 0x2, 0x3a, 0x00, DSM_CLIENT_ERROR, 0, EIO, false },
@@ -58,7 +61,7 @@ static const struct {
 	{ 0x3, 0x11, 0x00, DSM_CLIENT_ERROR, 0, EIO, false },
 	{ 0x3, 0x0c, 0x02, DSM_CLIENT_ERROR, 0, EIO, false },
 	{ 0x4, 0x44, 0x00, DSM_CLIENT_ERROR, 0, EIO, false },
-	{ 0x4, 0x67, 0x0a, DSM_OTHER_PATH, DSM_COUNTED, 0, false },
+	{ 0x4, 0x67, 0x0a, DSM_OTHER_PATH, DSM_COUNTED | DSM_REGROUP, 0, false },
 	{ 0x4, 0x67, 0x0b, DSM_CLIENT_ERROR, 0, EIO, false },
 
 	{ 0x5, 0x20, 0x00, DSM_CLIENT_ERROR, DSM_UNSUPPORTED, ENOTSUP, false },
@@ -67,7 +70,7 @@ static const struct {
 	{ 0x5, 0x26, 0x00, DSM_CLIENT_ERROR, DSM_UNSUPPORTED, ENOTSUP, false },
 	{ 0x5, 0x26, 0x02, DSM_CLIENT_ERROR, 0, EIO, false },
 	{ 0x5, 0x21, 0x00, DSM_CLIENT_ERROR, 0, EIO, false },
-	{ 0x5, 0x25, 0x00, DSM_FAIL_PATH, DSM_COUNTED, 0, false },
+	{ 0x5, 0x25, 0x00, DSM_FAIL_PATH, DSM_COUNTED | DSM_RESCAN, 0, false },
 	{ 0x5, 0x25, 0x01, DSM_CLIENT_ERROR, 0, EIO, false },
 	{ 0x5, 0x49, 0x00, DSM_CLIENT_ERROR, 0, EIO, false },
 
@@ -78,8 +81,8 @@ static const struct {
 	{ 0x6, 0x2a, 0x03, DSM_SAME_PATH, DSM_COUNTED, 0, false },
 	{ 0x6, 0x2a, 0x04, DSM_SAME_PATH, 0, 0, false },
 	{ 0x6, 0x2a, 0x05, DSM_SAME_PATH, DSM_COUNTED, 0, false },
-	{ 0x6, 0x2a, 0x06, DSM_OTHER_PATH, DSM_REIDENTIFY, 0, false },
-	{ 0x6, 0x2a, 0x07, DSM_OTHER_PATH, DSM_REIDENTIFY, 0, false },
+	{ 0x6, 0x2a, 0x06, DSM_OTHER_PATH, DSM_REGROUP, 0, false },
+	{ 0x6, 0x2a, 0x07, DSM_OTHER_PATH, DSM_REGROUP, 0, false },
 	{ 0x6, 0x2a, 0x09, DSM_SAME_PATH, DSM_COUNTED | DSM_REGROW, 0, false },
 	{ 0x6, 0x38, 0x07, DSM_SAME_PATH, DSM_COUNTED, 0, false },
 	{ 0x6, 0x38, 0x06, DSM_SAME_PATH, DSM_COUNTED, 0, false },
@@ -110,7 +113,7 @@ START_TEST(verdict_of_each_sense)
 	struct scsi_cmd c = command(READ16, SCSI_DIR_IN);
 
 	c.status = SCSI_ST_CHECK_CONDITION;
-	c.sense = (struct sense){ true, senses[_i].key, senses[_i].asc, senses[_i].ascq };
+	c.sense = SENSE(senses[_i].key, senses[_i].asc, senses[_i].ascq);
 	expect(&c, senses[_i].action, senses[_i].effects, senses[_i].err);
 	ck_assert_int_eq(judge(&c, 0).delay_ms > 0, senses[_i].delay);
 }
@@ -136,7 +139,7 @@ START_TEST(reason_of_each_sense)
 	struct scsi_cmd c = command(READ16, SCSI_DIR_IN);
 
 	c.status = SCSI_ST_CHECK_CONDITION;
-	c.sense = (struct sense){ true, reasons[_i].key, reasons[_i].asc, reasons[_i].ascq };
+	c.sense = SENSE(reasons[_i].key, reasons[_i].asc, reasons[_i].ascq);
 	ck_assert_str_eq(judge(&c, 0).why, reasons[_i].why);
 }
 END_TEST
@@ -146,7 +149,7 @@ START_TEST(out_of_range_depends_on_the_direction)
 	struct scsi_cmd c = command(READ16, SCSI_DIR_IN);
 
 	c.status = SCSI_ST_CHECK_CONDITION;
-	c.sense = (struct sense){ true, SCSI_KEY_ILLEGAL_REQUEST, 0x21, 0x00 };
+	c.sense = SENSE(SCSI_KEY_ILLEGAL_REQUEST, 0x21, 0x00);
 	expect(&c, DSM_CLIENT_ERROR, 0, EIO);
 	c.dir = SCSI_DIR_OUT;
 	expect(&c, DSM_CLIENT_ERROR, 0, ENOSPC);
@@ -182,7 +185,7 @@ START_TEST(verdict_of_each_status)
 	c.status = statuses[_i].status;
 	expect(&c, statuses[_i].action, statuses[_i].effects, statuses[_i].err);
 	ck_assert_int_eq(judge(&c, 0).delay_ms > 0, statuses[_i].delay);
-	c.sense = (struct sense){ true, SCSI_KEY_MEDIUM_ERROR, 0x11, 0x00 };
+	c.sense = SENSE(SCSI_KEY_MEDIUM_ERROR, 0x11, 0x00);
 	expect(&c, statuses[_i].action, statuses[_i].effects, statuses[_i].err);
 }
 END_TEST
@@ -228,7 +231,7 @@ START_TEST(short_read_is_no_success)
 		c.status = SCSI_ST_CONDITION_MET;
 		expect(&c, DSM_OTHER_PATH, DSM_COUNTED, 0);
 		c.status = SCSI_ST_CHECK_CONDITION;
-		c.sense = (struct sense){ true, keys[i % 2], 0x17, 0x00 };
+		c.sense = SENSE(keys[i % 2], 0x17, 0x00);
 		expect(&c, DSM_OTHER_PATH, DSM_COUNTED, 0);
 		c.got = c.len;
 		expect(&c, DSM_DONE, 0, 0);
@@ -284,7 +287,7 @@ START_TEST(bytes_do_not_excuse_an_error)
 	struct scsi_cmd c = command(READ16, SCSI_DIR_IN);
 
 	c.status = SCSI_ST_CHECK_CONDITION;
-	c.sense = (struct sense){ true, SCSI_KEY_MEDIUM_ERROR, 0x11, 0x00 };
+	c.sense = SENSE(SCSI_KEY_MEDIUM_ERROR, 0x11, 0x00);
 	expect(&c, DSM_CLIENT_ERROR, 0, EIO);
 	c.got = 0;
 	expect(&c, DSM_CLIENT_ERROR, 0, EIO);
@@ -318,9 +321,9 @@ START_TEST(pauses_double_up_to_a_bound)
 	c.status = SCSI_ST_CHECK_CONDITION;
 	c.sense = (struct sense){ .valid = true, .key = SCSI_KEY_ABORTED_COMMAND };
 	expect_pauses(&c, 1, 100);
-	c.sense = (struct sense){ true, SCSI_KEY_NOT_READY, 0x04, 0x01 };
+	c.sense = SENSE(SCSI_KEY_NOT_READY, 0x04, 0x01);
 	expect_pauses(&c, 100, 1000);
-	c.sense = (struct sense){ true, SCSI_KEY_UNIT_ATTENTION, 0x29, 0x00 };
+	c.sense = SENSE(SCSI_KEY_UNIT_ATTENTION, 0x29, 0x00);
 	expect_pauses(&c, 0, 0);
 }
 END_TEST
@@ -334,7 +337,7 @@ static void sane(const struct scsi_cmd *c)
 
 	if (v.action > DSM_FAIL_PATH || (v.action == DSM_DONE) != success || !v.why ||
 	    (v.action == DSM_CLIENT_ERROR) != (v.err > 0) || v.err < 0 ||
-	    v.effects >= DSM_UNSUPPORTED << 1 || v.delay_ms > 1000 ||
+	    v.effects >= DSM_WRITE_LOST || v.delay_ms > 1000 ||
 	    (v.delay_ms && v.action != DSM_SAME_PATH))
 		ck_abort_msg("status %02x sense %x/%02x/%02x: action %u err %d effects %x delay %u",
 			     c->status, c->sense.key, c->sense.asc, c->sense.ascq, v.action, v.err,
