@@ -31,6 +31,7 @@ struct identify {
 	struct scsi_provisioning prov;
 	struct scsi_capacity capacity;
 	struct scsi_mode mode;
+	bool mode_known, mode_conflict;
 	struct scsi_groups groups;
 };
 
@@ -90,7 +91,10 @@ static int parse_capacity(struct identify *id, const uint8_t *p, size_t len)
 
 static int parse_mode(struct identify *id, const uint8_t *p, size_t len)
 {
-	return scsi_parse_mode_sense6(p, len, &id->mode);
+	int ret = scsi_parse_mode_sense6(p, len, &id->mode);
+
+	id->mode_known = !ret;
+	return ret;
 }
 
 static int parse_groups(struct identify *id, const uint8_t *p, size_t len)
@@ -190,7 +194,7 @@ static void learn(struct engine *e, struct lun *l, const struct identify *id)
 {
 	bool keep = !may_reshape(l);
 	bool first = !l->announced || (!keep && !same_shape(l, &id->capacity)) ||
-		     l->write_protect != id->mode.write_protect;
+		     (id->mode_known && l->write_protect != id->mode.write_protect);
 
 	l->reported = id->capacity.blocks * id->capacity.block_size;
 	if (!keep)
@@ -199,8 +203,10 @@ static void learn(struct engine *e, struct lun *l, const struct identify *id)
 	snprintf(l->serial, sizeof(l->serial), "%s", id->serial);
 	l->limits = id->limits;
 	l->prov = id->prov;
-	l->write_protect = id->mode.write_protect;
-	l->dpofua = id->mode.dpofua && !l->fua_refused;
+	if (id->mode_known) {
+		l->write_protect = id->mode.write_protect;
+		l->dpofua = id->mode.dpofua && !l->fua_refused;
+	}
 	l->no_unmap = !id->prov.unmap;
 	claim(e, l, id);
 	if (first) {
@@ -262,6 +268,25 @@ static bool accept(struct engine *e, struct identify *id, char *why, size_t cap)
 	return true;
 }
 
+/*
+ * With a key of its own, if one is configured. A reservation keeps MODE SENSE from those who have not
+ * registered (SPC-4 table 65): then once more, as one who has.
+ */
+static void register_or_go(struct engine *e, struct path *p, bool conflict)
+{
+	bool again = p->mode_unread; /* this was the second time */
+
+	identify_free(e, p->identify);
+	p->mode_unread = false;
+	if (!p->lun->opt->reservation_key || p->admin_disabled || again) {
+		path_identified(e, p);
+		return;
+	}
+	p->registered = 0;
+	p->mode_unread = conflict;
+	reserve_start(e, p);
+}
+
 static void finish(struct engine *e, struct identify *id)
 {
 	struct path *p = id->p;
@@ -283,12 +308,7 @@ static void finish(struct engine *e, struct identify *id)
 		groups_learn(e, l, &id->groups);
 	verify_arm(e, l);
 	l->epoch++;
-	identify_free(e, id);
-	p->registered = 0;
-	if (l->opt->reservation_key && !p->admin_disabled)
-		reserve_start(e, p);
-	else
-		path_identified(e, p);
+	register_or_go(e, p, id->mode_conflict);
 }
 
 /* Many targets have a LUN 0 that is a controller: it is no news and no path. One that was a disk is. */
@@ -326,6 +346,11 @@ static bool refused(const struct scsi_cmd *c)
 {
 	return c->outcome == SCSI_OUT_STATUS && c->status == SCSI_ST_CHECK_CONDITION &&
 	       c->sense.valid && c->sense.key == SCSI_KEY_ILLEGAL_REQUEST;
+}
+
+static bool reserved(const struct scsi_cmd *c)
+{
+	return c->outcome == SCSI_OUT_STATUS && c->status == SCSI_ST_RESERVATION_CONFLICT;
 }
 
 static void step_later(struct engine *e, struct timer *t)
@@ -375,7 +400,8 @@ static void step_done(struct engine *e, struct attempt *a)
 		id->timer.fire = step_later;
 		engine_arm(e, &id->timer, e->now + (id->tries > 2 ? STEP_DELAY_US * id->tries : 0));
 		return;
-	} else if (st->optional && refused(c)) {
+	} else if (st->optional && (refused(c) || reserved(c))) {
+		id->mode_conflict |= reserved(c) && st->build == build_mode;
 		id->step++;
 		id->tries = 0;
 		next_step(e, id);

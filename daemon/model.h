@@ -109,6 +109,7 @@ struct path {
 	uint64_t reserve_want;
 	struct attempt *reserve_out; /* while it registers */
 	unsigned reserve_step, reserve_tries;
+	bool mode_unread;      /* MODE SENSE met a reservation: read it once the path has registered */
 	bool admin_disabled;
 	uint64_t gone_since;   /* the target reports this LUN no more; 0: it does */
 	bool ignored;          /* no disk (a controller LUN, say): not shown, not retried */

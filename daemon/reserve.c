@@ -78,6 +78,15 @@ static void retry(struct engine *e, struct path *p, const char *why)
 	engine_arm(e, &p->timer, e->now + (unit_attention(p->reserve_out->cmd) ? 0 : PAUSE_US));
 }
 
+/* Now it may carry I/O, or at last be asked what it would not say before. */
+static void registered(struct engine *e, struct path *p)
+{
+	if (p->mode_unread)
+		identify_start(e, p);
+	else
+		path_identified(e, p);
+}
+
 /* Who holds it? One of ours or of another host's, all registrants: fine. Another type: not ours to use. */
 static void looked(struct engine *e, struct path *p, const struct attempt *a)
 {
@@ -93,7 +102,7 @@ static void looked(struct engine *e, struct path *p, const struct attempt *a)
 		p->reserve_step = STEP_RESERVE;
 		next(e, p);
 	} else if (r.type == SCSI_PR_WRITE_EXCLUSIVE_ALL) {
-		path_identified(e, p);
+		registered(e, p);
 	} else {
 		snprintf(why, sizeof(why), "held with key %016llx as \"%s\"", (unsigned long long)r.key,
 			 scsi_pr_type_name(r.type));
@@ -118,7 +127,7 @@ static void step_done(struct engine *e, struct attempt *a)
 			looked(e, p, a);
 			return;
 		case STEP_RESERVE:
-			path_identified(e, p);
+			registered(e, p);
 			return;
 		}
 	}

@@ -276,3 +276,4 @@ each_shape hold       60      chap   back same
 each_shape hold       3       plain  timeout same
 each_shape solicited  60      plain  soon
 each_shape solicited  60      chap   soon same
+[ "$CASE" -gt 0 ] || fail "no case is named in CASES=\"$CASES\""
