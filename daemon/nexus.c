@@ -290,6 +290,7 @@ static void older_told(struct engine *e, struct session *aux, bool up)
 
 static void trust_test(struct engine *e, struct trust *tr, struct session *via)
 {
+	engine_disarm(e, &tr->timer); /* the try that was to come */
 	tr->before = tr->state;
 	tr->state = TRUST_TESTING;
 	tr->older_up = tr->older_died = tr->newer_up = tr->crossing = false;
