@@ -115,10 +115,22 @@ static void flow_refused(struct flow *f)
 	ev_io_stop(loop, &other->rd);
 }
 
+/* Bytes that the receiver has not acknowledged and may yet. One that has reset the connection never will. */
+static bool on_its_way(int fd)
+{
+	struct tcp_info info;
+	socklen_t len = sizeof(info);
+	int unacked = 0;
+
+	if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &len) == 0 && info.tcpi_state == TCP_CLOSE)
+		return false;
+	ioctl(fd, SIOCOUTQ, &unacked);
+	return unacked;
+}
+
 static void flow_push(struct flow *f)
 {
 	struct conn *c = f->c;
-	int unacked = 0;
 
 	if (f->over || c->connecting || c->hold & (1U << (f - c->flow)))
 		return;
@@ -143,9 +155,8 @@ static void flow_push(struct flow *f)
 		f->over = true;
 	} else if (f->end == END_RST) {
 		/* a reset would take the bytes before it out of our kernel's queue */
-		ioctl(f->to, SIOCOUTQ, &unacked);
-		c->dead = !unacked;
-		if (unacked)
+		c->dead = !on_its_way(f->to);
+		if (!c->dead)
 			ev_timer_again(loop, &c->drain);
 	} else {
 		ev_io_start(loop, &f->rd);

@@ -8,6 +8,7 @@
  */
 #include <ev.h>
 #include <getopt.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -431,6 +432,7 @@ int main(int argc, char **argv)
 	bool discover = false;
 	int err;
 
+	signal(SIGPIPE, SIG_IGN); /* as mpiod does: a lost connection is an error of write() */
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	options(&t, argc, argv, &discover);
 	t.data = malloc((size_t)DEPTH_MAX * BLOCK);
