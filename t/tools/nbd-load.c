@@ -43,7 +43,7 @@ struct unit {
 
 struct slot {
 	struct nbd_handle *nbd;
-	bool writer, flying, done;
+	bool writer, hot, flying, done;
 	int err;
 	enum op op;
 	uint32_t flags;
@@ -58,6 +58,7 @@ struct numbers {
 	uint64_t ops[NOPS];
 	uint64_t errors, miscompares, torn;
 	uint64_t read_stall, write_stall; /* us */
+	uint64_t hot_writes, hot_stall;   /* of the unit that is written again and again */
 	char first_error[160];
 };
 
@@ -65,7 +66,7 @@ static struct {
 	const char *uri;
 	uint64_t size_limit, seed;
 	uint32_t block_size, read_depth, write_depth, connections, seconds;
-	bool mix, fill;
+	bool mix, fill, hot;
 } opt = { .size_limit = 32 << 20, .seed = 1, .block_size = 4096, .read_depth = 8,
 	  .write_depth = 8, .connections = 1, .fill = true };
 
@@ -255,11 +256,18 @@ static int completed(void *arg, int *error)
 
 static bool reserve(struct slot *s)
 {
+	if (s->hot) {
+		s->first = 0;
+		s->n = 1;
+		return !units[0].busy;
+	}
 	for (int tries = 0; tries < 50; tries++) {
 		uint32_t i;
 
 		s->n = opt.mix ? 1 + draw(max_units) : 1;
 		s->first = draw(nunits - s->n + 1);
+		if (opt.hot && s->writer && !s->first)
+			continue;
 		for (i = 0; i < s->n && !units[s->first + i].busy; i++)
 			;
 		if (i == s->n)
@@ -274,6 +282,8 @@ static enum op choose_op(const struct slot *s)
 
 	if (!s->writer)
 		return OP_READ;
+	if (s->hot)
+		return OP_WRITE;
 	if (opt.mix && dice < 2 && can[OP_FLUSH])
 		return OP_FLUSH;
 	if (opt.mix && dice < 10 && can[OP_ZERO])
@@ -373,6 +383,8 @@ static void note_stall(struct numbers *n, const struct slot *s, uint64_t end)
 
 	if (end - s->sent > *stall)
 		*stall = end - s->sent;
+	if (s->hot && end - s->sent > n->hot_stall)
+		n->hot_stall = end - s->sent;
 }
 
 static void finish_op(struct slot *s)
@@ -386,6 +398,7 @@ static void finish_op(struct slot *s)
 		s->not_before = s->finished + RETRY_US;
 	} else {
 		since.ops[s->op]++;
+		since.hot_writes += s->hot;
 		if (s->op == OP_READ)
 			check_read(s);
 	}
@@ -406,6 +419,9 @@ static void add(struct numbers *to, const struct numbers *n)
 		to->read_stall = n->read_stall;
 	if (n->write_stall > to->write_stall)
 		to->write_stall = n->write_stall;
+	if (n->hot_stall > to->hot_stall)
+		to->hot_stall = n->hot_stall;
+	to->hot_writes += n->hot_writes;
 }
 
 static void print_numbers(const struct numbers *n)
@@ -415,6 +431,8 @@ static void print_numbers(const struct numbers *n)
 	       ",\"torn\":%" PRIu64 ",\"read_stall_us\":%" PRIu64 ",\"write_stall_us\":%" PRIu64,
 	       n->ops[OP_READ], n->ops[OP_WRITE], n->ops[OP_ZERO], n->ops[OP_TRIM], n->ops[OP_FLUSH],
 	       n->errors, n->miscompares, n->torn, n->read_stall, n->write_stall);
+	if (opt.hot)
+		printf(",\"hot_writes\":%" PRIu64 ",\"hot_stall_us\":%" PRIu64, n->hot_writes, n->hot_stall);
 }
 
 /* One line about the time since the last one. An operation that is still out counts with its age. */
@@ -623,6 +641,7 @@ static void make_slots(void)
 		slots[i].nbd = conn[i % opt.connections];
 		/* so that each connection gets both kinds */
 		slots[i].writer = i < opt.write_depth;
+		slots[i].hot = opt.hot && i == 0;
 		slots[i].lo = calloc(max_units, sizeof(*slots[i].lo));
 		slots[i].buf = malloc((size_t)max_units * opt.block_size);
 		if (!slots[i].lo || !slots[i].buf)
@@ -641,6 +660,7 @@ static const char usage[] =
 	"  --seconds N          end after so long; else at \"end\" on standard input or SIGTERM\n"
 	"  --seed N             (1)\n"
 	"  --mix                several units at a time, zeroes, trims, FUA and flushes too\n"
+	"  --hot                one writer rewrites one unit all the time, as a journal its tail\n"
 	"  --no-fill            do not write everything once at the beginning\n";
 
 static uint64_t number(const char *name, const char *text, uint64_t min, uint64_t max)
@@ -656,7 +676,7 @@ static uint64_t number(const char *name, const char *text, uint64_t min, uint64_
 
 static void parse(int argc, char **argv)
 {
-	enum { URI, LIMIT, BLOCK, DEPTH, RDEPTH, WDEPTH, CONNS, SECONDS, SEED, MIX, NO_FILL, HELP };
+	enum { URI, LIMIT, BLOCK, DEPTH, RDEPTH, WDEPTH, CONNS, SECONDS, SEED, MIX, HOT, NO_FILL, HELP };
 	static const struct option names[] = {
 		{ "uri", 1, NULL, URI },	       { "size-limit", 1, NULL, LIMIT },
 		{ "block-size", 1, NULL, BLOCK },      { "depth", 1, NULL, DEPTH },
@@ -664,7 +684,7 @@ static void parse(int argc, char **argv)
 		{ "connections", 1, NULL, CONNS },     { "seconds", 1, NULL, SECONDS },
 		{ "seed", 1, NULL, SEED },	       { "mix", 0, NULL, MIX },
 		{ "no-fill", 0, NULL, NO_FILL },       { "help", 0, NULL, HELP },
-		{ NULL, 0, NULL, 0 },
+		{ "hot", 0, NULL, HOT },	       { NULL, 0, NULL, 0 },
 	};
 	int c, i = 0;
 
@@ -685,6 +705,7 @@ static void parse(int argc, char **argv)
 		case SECONDS: opt.seconds = (uint32_t)number(n, optarg, 0, UINT32_MAX); break;
 		case SEED: opt.seed = number(n, optarg, 0, UINT64_MAX); break;
 		case MIX: opt.mix = true; break;
+		case HOT: opt.hot = true; break;
 		case NO_FILL: opt.fill = false; break;
 		case HELP: fputs(usage, stdout); exit(0);
 		default: fputs(usage, stderr); exit(2);
