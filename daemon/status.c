@@ -134,6 +134,8 @@ static json_t *lun_json(const struct engine *e, const struct lun *l)
 	status_put(&o, "waiting", status_number(l->nwaiting));
 	status_put(&o, "fences", status_number(l->nfences));
 	status_put(&o, "fenced", status_number(l->nfenced));
+	status_put(&o, "doubts", status_doubts_json(e, l));
+	status_put(&o, "port_groups", status_groups_json(l));
 	status_put(&o, "users", status_number(l->users > 0 ? (unsigned)l->users : 0));
 	status_put(&o, "vendor", status_text(l->inquiry.vendor));
 	status_put(&o, "product", status_text(l->inquiry.product));
@@ -175,8 +177,6 @@ json_t *status_lun_json(const struct engine *e, const char *name, bool *found)
 			status_put(&o, "fence_timeout", timeout_json(l->opt->fence_timeout_us));
 		}
 		status_put(&o, "hardware", status_text_or_null(l->hardware ? l->hardware->name : NULL));
-		status_put(&o, "doubts", status_doubts_json(e, l));
-		status_put(&o, "port_groups", status_groups_json(l));
 		return o;
 	}
 	return NULL;

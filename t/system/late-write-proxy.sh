@@ -193,6 +193,28 @@ promise_timeout() {
 	deliver
 }
 
+# A stop in between: mpiod waits with it until the old session is over; what it was told by then is on the disk, and
+# the next mpiod's W2 stays
+promise_restart() {
+	w1_in_doubt
+	client_end
+	kill -TERM "${PID[mpiod]}"
+	sleep 1
+	alive mpiod || fail "mpiod ended with writes in doubt: $(cat "$MPIOD_LOG")"
+	grep -q "waiting until no write is in doubt" "$MPIOD_LOG" || fail "mpiod does not say what it waits for: $(tail -n 5 "$MPIOD_LOG")"
+	hold release >"$T/out"
+	until_true "the old connection is over" first_gone
+	until_true "mpiod ends once nothing is in doubt" ended
+	mpiod_down
+	mpiod_up
+	mpiod_wait 2 disk
+	client_start
+	ask "$W2"
+	answer w2
+	w2_stays
+}
+ended() { ! alive mpiod; }
+
 run_case() { # METHOD TIMEOUT CHAP PROMISE SHAPE
 	local begin=$SECONDS
 	METHOD=$1 TID=1
@@ -277,6 +299,7 @@ each_shape reinstate  60      plain  wait same # not honoured by this target: as
 each_shape hold       60      chap   wait same
 each_shape hold       60      plain  wait
 each_shape hold       60      chap   back same
+each_shape hold       60      plain  restart same partial
 each_shape hold       3       plain  timeout same
 each_shape solicited  60      plain  soon
 each_shape solicited  60      chap   soon same
