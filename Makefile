@@ -77,7 +77,13 @@ $(SIM_OBJ): ALL_CFLAGS += -I.
 $(B)/sim-engine: $(SIM_OBJ) $(B)/libmpio.a
 	$(CC) $(SAN) $(LDFLAGS) -o $@ $^ $(LIBS)
 
-tools: $(patsubst t/tools/%.c,$(B)/tools/%,$(wildcard t/tools/*.c))
+# The scripted target of the tests.
+TARGET_OBJ := $(patsubst %.c,$(B)/%.o,$(wildcard t/target/*.c))
+$(TARGET_OBJ): ALL_CFLAGS += -I.
+$(B)/t-target: $(TARGET_OBJ)
+	$(CC) $(SAN) $(LDFLAGS) -o $@ $^ -lev -ljansson -lgcrypt
+
+tools: $(B)/t-target $(patsubst t/tools/%.c,$(B)/tools/%,$(wildcard t/tools/*.c))
 SIM := $(if $(SIM_OBJ),$(B)/sim-engine)
 
 SEEDS ?= 20000

@@ -258,6 +258,40 @@ san_up() {
 	tgt_lun 1 "${2:-64M}"
 }
 
+# ---- the scripted target (t/target/README.md) ----
+
+# tt_up [OPTION...]: with a portal on each cable, cable I in portal group I
+tt_up() {
+	local i portals=()
+	[ -x "$B/t-target" ] || fail "$B/t-target is not built"
+	for ((i = 1; i <= NCABLES; i++)); do portals+=(--portal "$(portal "$i"),$i"); done
+	spawn t-target nsenter "--net=/run/netns/$NS-tgt" "$B/t-target" --control "$T/tt.sock" \
+		--iqn "${IQN}1" "${portals[@]}" "$@"
+	until_true "the scripted target is ready" grep -q '^ready' "$T/t-target.log"
+}
+# tt JSON: a command; its answer, which must not be an error
+tt() {
+	local answer
+	answer=$(/usr/bin/python3 - "$T/tt.sock" "$1" <<-'PY'
+		import socket, sys
+		s = socket.socket(socket.AF_UNIX)
+		s.connect(sys.argv[1])
+		s.sendall(sys.argv[2].encode() + b"\n")
+		data = b""
+		while not data.endswith(b"\n"):
+		    more = s.recv(65536)
+		    if not more:
+		        break
+		    data += more
+		sys.stdout.write(data.decode())
+	PY
+	)
+	[[ $answer != *'"error"'* ]] || fail "t-target: $1: $answer"
+	printf '%s\n' "$answer"
+}
+# tt_get FILTER [JSON]: of the counts, or of another command's answer
+tt_get() { tt "${2:-{\"do\": \"counts\"\}}" | jq -r "$1"; }
+
 # ---- mpiod ----
 
 # conf_head: the [mpiod] section, private sockets

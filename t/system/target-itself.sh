@@ -1,0 +1,48 @@
+#!/bin/bash
+# The scripted target serves two other initiators as any target does, and mpiod over two portals, with CHAP, under cable pulls.
+. "$(dirname "$0")/../lib.sh"
+
+net_up 2
+tt_up --lun 1:64 --lun 7:8
+U=iscsi://$(portal 1)/${IQN}1
+if command -v iscsi-ls >/dev/null; then
+	on ini iscsi-ls -s "iscsi://$(portal 1)" >"$T/ls"
+	grep -q "${IQN}1.*$(portal 2),2" "$T/ls" || fail "iscsi-ls: $(cat "$T/ls")"
+fi
+if on ini qemu-img info "$U/1" >"$T/info" 2>&1; then
+	grep -q '64 MiB' "$T/info" || fail "qemu-img: $(cat "$T/info")"
+	on ini qemu-io -f raw -c 'write -P 0x5a 1M 64k' -c 'read -P 0x5a 1M 64k' -c 'write -z 1M 4k' -c 'read -P 0 1M 4k' "$U/1" \
+		>"$T/io" 2>&1 || fail "qemu-io: $(cat "$T/io")"
+	if grep -q 'Pattern verification failed' "$T/io"; then fail "qemu-io: $(cat "$T/io")"; fi
+	assert_eq "$(tt_get .bytes '{"do":"bytes","lun":1,"offset":1048576,"len":8192}')" "00*4096 5a*4096" "on the disk"
+else
+	say "no qemu-img with iSCSI here: $(head -n 1 "$T/info")"
+fi
+conf 'probation = off'
+mpiod_up
+mpiod_wait 4
+load_start "$(uri "$(js '[.luns[] | select(.size == 67108864)][0].name')")" --mix --depth 16
+load_progress
+for kind in cable_cut_silent cable_reset; do
+	$kind 1
+	mpiod_wait 2
+	load_progress
+	cable_restore 1
+	mpiod_wait 4
+	load_progress
+	load_ok "$kind"
+done
+load_end
+mpiod_down
+stop t-target || fail "the scripted target ended with an error: $(cat "$T/t-target.log")"
+
+tt_up --lun 1:8 --chap alice:alice-secret-1
+(umask 077 && echo alice-secret-1 >"$T/secret" && echo wrong-secret-12 >"$T/wrong")
+conf 'probation = off'
+sed -i "/^iqn/a chap_user = alice\nchap_secret_file = $T/wrong" "$T/mpiod.conf"
+mpiod_up
+until_true "a wrong secret is refused" event login-failed
+assert_eq "$(usable)" 0 "paths with a wrong secret"
+sed -i "s/wrong$/secret/" "$T/mpiod.conf"
+ctl reload >"$T/out"
+mpiod_wait 2

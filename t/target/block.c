@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: MIT */
+/* Blocks: READ, WRITE, WRITE SAME, UNMAP, SYNCHRONIZE CACHE, GET LBA STATUS (SBC-3 5). */
+#include "target.h"
+
+#include <string.h>
+
+/* false: check condition */
+static bool inside(struct task *t, const struct disk *d, uint64_t lba, uint64_t blocks)
+{
+	t->lba = lba;
+	t->blocks = (uint32_t)blocks;
+	if (lba <= d->blocks && blocks <= d->blocks - lba)
+		return true;
+	check(t, 0x05, 0x21, 0x00);
+	return false;
+}
+
+static bool writable(struct task *t, const struct disk *d)
+{
+	if (d->read_only)
+		check(t, 0x07, 0x27, 0x00);
+	return !d->read_only;
+}
+
+static void read_blocks(struct task *t, const struct disk *d, uint64_t lba, uint32_t blocks)
+{
+	uint32_t len = blocks * d->block_size;
+
+	if (!inside(t, d, lba, blocks))
+		return;
+	if (blocks > MAX_DATA / d->block_size) {
+		check(t, 0x05, 0x24, 0x00);
+		return;
+	}
+	memcpy(answer(t, len), d->data + lba * d->block_size, len);
+}
+
+static void write_blocks(struct task *t, struct disk *d, uint64_t lba, uint32_t blocks)
+{
+	if (!inside(t, d, lba, blocks) || !writable(t, d))
+		return;
+	if ((uint64_t)blocks * d->block_size != t->got) {
+		check(t, 0x05, 0x24, 0x00);
+		return;
+	}
+	memcpy(d->data + lba * d->block_size, t->data, t->got);
+}
+
+static void write_same(struct task *t, struct disk *d, uint64_t lba, uint32_t blocks)
+{
+	if (!inside(t, d, lba, blocks) || !writable(t, d))
+		return;
+	if (t->got != d->block_size) {
+		check(t, 0x05, 0x24, 0x00);
+		return;
+	}
+	for (uint32_t i = 0; i < blocks; i++)
+		memcpy(d->data + (lba + i) * d->block_size, t->data, d->block_size);
+}
+
+static void unmap(struct task *t, struct disk *d)
+{
+	uint32_t n;
+
+	if (t->got < 8 || get16(t->data + 2) % 16 || get16(t->data + 2) > t->got - 8) {
+		check(t, 0x05, 0x26, 0x00);
+		return;
+	}
+	n = get16(t->data + 2) / 16U;
+	for (uint32_t i = 0; i < n; i++) {
+		uint64_t lba = get64(t->data + 8 + 16 * i);
+		uint32_t blocks = get32(t->data + 16 + 16 * i);
+
+		if (!inside(t, d, lba, blocks) || !writable(t, d))
+			return;
+		memset(d->data + lba * d->block_size, 0, (size_t)blocks * d->block_size);
+	}
+}
+
+static bool zeroes(const struct disk *d, uint64_t block)
+{
+	const uint8_t *p = d->data + block * d->block_size;
+
+	for (uint32_t i = 0; i < d->block_size; i++)
+		if (p[i])
+			return false;
+	return true;
+}
+
+static void lba_status(struct task *t, const struct disk *d, uint64_t lba)
+{
+	uint8_t *p = answer(t, 8 + 16 * 64);
+	uint32_t n = 0;
+
+	if (!inside(t, d, lba, 1))
+		return;
+	while (lba < d->blocks && n < 64) {
+		uint64_t first = lba;
+		bool hole = zeroes(d, lba);
+
+		while (lba < d->blocks && zeroes(d, lba) == hole)
+			lba++;
+		put64(p + 8 + 16 * n, first);
+		put32(p + 16 + 16 * n, (uint32_t)(lba - first));
+		p[20 + 16 * n++] = hole;
+	}
+	put32(p, 4 + 16 * n);
+	t->in_len = 8 + 16 * n;
+	if (t->in_len > get32(t->cdb + 10))
+		t->in_len = get32(t->cdb + 10);
+}
+
+bool block_run(struct task *t, struct disk *d)
+{
+	const uint8_t *c = t->cdb;
+
+	switch (c[0]) {
+	case 0x28: read_blocks(t, d, get32(c + 2), get16(c + 7)); return true;
+	case 0x88: read_blocks(t, d, get64(c + 2), get32(c + 10)); return true;
+	case 0x2a: write_blocks(t, d, get32(c + 2), get16(c + 7)); return true;
+	case 0x8a: write_blocks(t, d, get64(c + 2), get32(c + 10)); return true;
+	case 0x93: write_same(t, d, get64(c + 2), get32(c + 10)); return true;
+	case 0x42: unmap(t, d); return true;
+	case 0x35:
+	case 0x91: return true;
+	case 0x9e:
+		if ((c[1] & 0x1f) != 0x12)
+			return false;
+		lba_status(t, d, get64(c + 2));
+		return true;
+	}
+	return false;
+}

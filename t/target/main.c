@@ -1,0 +1,215 @@
+/* SPDX-License-Identifier: MIT */
+/* Options, listening sockets, the log of what was executed. */
+#include "target.h"
+
+#include <errno.h>
+#include <gcrypt.h>
+#include <getopt.h>
+#include <netdb.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+struct target T = { .iqn = "iqn.2026-01.org.mpiod.test:t1", .reinstate = true, .uas = true };
+
+static const char usage[] =
+	"Usage: t-target --control SOCKET --portal ADDR:PORT[,GROUP]... --lun N:MIB[:NAA]... [option...]\n"
+	"  --iqn NAME           of the target\n"
+	"  --chap USER:SECRET\n"
+	"  --no-reinstate       an older session with the same ISID lives on, as on tgt without CHAP\n"
+	"  --no-ua              no unit attentions at login and on changes\n"
+	"  --alua implicit|explicit|both   port groups with states, the first group active/optimized, others standby\n"
+	"Commands for the control socket: t/target/README.md\n";
+
+static _Noreturn void die(const char *what)
+{
+	fprintf(stderr, "t-target: %s\n", what);
+	exit(2);
+}
+
+static uint32_t crc(const uint8_t *p, size_t n)
+{
+	uint32_t c = ~0U;
+
+	for (size_t i = 0; i < n; i++) {
+		c ^= p[i];
+		for (int k = 0; k < 8; k++)
+			c = c >> 1 ^ (c & 1 ? 0xedb88320 : 0);
+	}
+	return ~c;
+}
+
+#define LOG_MAX 200000
+
+void log_add(const struct task *t, const void *data, size_t len)
+{
+	if (T.nlog == LOG_MAX)
+		return;
+	if (T.nlog == T.log_cap) {
+		T.log_cap = T.log_cap ? 2 * T.log_cap : 1024;
+		T.log = realloc(T.log, T.log_cap * sizeof(*T.log));
+		if (!T.log)
+			abort();
+	}
+	T.log[T.nlog++] = (struct entry){ t->conn_id, t->portal, t->lun, t->cdb[0], t->status, t->lba, t->blocks,
+					  t->write ? crc(data, len) : 0 };
+}
+
+static void on_accept(struct ev_loop *l, ev_io *w, int revents)
+{
+	(void)l, (void)revents;
+	conn_accept((int)((struct portal *)w->data - T.portal));
+}
+
+static void add_portal(char *arg)
+{
+	struct portal *p = &T.portal[T.nportals];
+	char *group = strchr(arg, ','), *port, host[64];
+	struct addrinfo hints = { .ai_flags = AI_NUMERICHOST | AI_PASSIVE, .ai_socktype = SOCK_STREAM }, *ai;
+	int one = 1;
+
+	if (T.nportals == MAX_PORTALS)
+		die("too many portals");
+	if (group)
+		*group++ = '\0';
+	snprintf(p->addr, sizeof(p->addr), "%s", arg);
+	p->group = (uint16_t)(group ? atoi(group) : 1);
+	snprintf(host, sizeof(host), "%s", arg);
+	port = strrchr(host, ':');
+	if (!port)
+		die("--portal: ADDR:PORT is expected");
+	*port++ = '\0';
+	if (getaddrinfo(host, port, &hints, &ai))
+		die("--portal: no such address");
+	p->fd = socket(ai->ai_family, SOCK_STREAM | SOCK_NONBLOCK, 0);
+	setsockopt(p->fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
+	if (p->fd < 0 || bind(p->fd, ai->ai_addr, ai->ai_addrlen) || listen(p->fd, 64)) {
+		fprintf(stderr, "t-target: %s: %s\n", arg, strerror(errno));
+		exit(1);
+	}
+	freeaddrinfo(ai);
+	p->told = true;
+	ev_io_init(&p->io, on_accept, p->fd, EV_READ);
+	p->io.data = p;
+	ev_io_start(T.loop, &p->io);
+	if (!group_find(p->group)) {
+		for (int i = 0; i < MAX_GROUPS; i++)
+			if (!T.group[i].used) {
+				T.group[i] = (struct group){ true, p->group, i ? 2 : 0, i == 0 };
+				break;
+			}
+	}
+	T.nportals++;
+}
+
+static void add_lun(char *arg)
+{
+	char *size = strchr(arg, ':'), *naa = size ? strchr(size + 1, ':') : NULL;
+	struct disk *d = T.disk;
+
+	while (d < T.disk + MAX_LUNS && d->used)
+		d++;
+	if (!size || d == T.disk + MAX_LUNS)
+		die("--lun: N:MIB[:NAA] is expected, 64 times at most");
+	*d = (struct disk){ .used = true, .lun = (uint16_t)atoi(arg), .portals = UINT64_MAX, .block_size = 512, .version = 6,
+			    .vendor = "MPIOD", .product = "TEST" };
+	snprintf(d->naa, sizeof(d->naa), "6001405%025x", (unsigned)d->lun);
+	if (naa)
+		snprintf(d->naa, sizeof(d->naa), "%s", naa + 1);
+	snprintf(d->serial, sizeof(d->serial), "T%u", d->lun);
+	disk_resize(d, (uint64_t)atoi(size + 1) * 2048);
+}
+
+static void set_alua(const char *how)
+{
+	uint8_t tpgs = !strcmp(how, "implicit") ? 1 : !strcmp(how, "explicit") ? 2 : !strcmp(how, "both") ? 3 : 0;
+
+	if (!tpgs)
+		die("--alua: implicit, explicit or both");
+	T.alua = true;
+	for (int i = 0; i < MAX_LUNS; i++)
+		T.disk[i].tpgs = tpgs;
+}
+
+static void options(int argc, char **argv)
+{
+	static const struct option names[] = {
+		{ "control", 1, NULL, 'c' }, { "portal", 1, NULL, 'p' },   { "lun", 1, NULL, 'l' },  { "iqn", 1, NULL, 'i' },
+		{ "chap", 1, NULL, 'u' },    { "no-reinstate", 0, NULL, 'r' }, { "no-ua", 0, NULL, 'a' }, { "alua", 1, NULL, 'g' },
+		{ "help", 0, NULL, 'h' },    { NULL, 0, NULL, 0 },
+	};
+	const char *alua = NULL;
+	char *colon;
+	int c;
+
+	while ((c = getopt_long(argc, argv, "", names, NULL)) != -1) {
+		switch (c) {
+		case 'c': control_start(optarg); break;
+		case 'p': add_portal(optarg); break;
+		case 'l': add_lun(optarg); break;
+		case 'i': snprintf(T.iqn, sizeof(T.iqn), "%s", optarg); break;
+		case 'u':
+			colon = strchr(optarg, ':');
+			if (!colon)
+				die("--chap: USER:SECRET is expected");
+			*colon = '\0';
+			snprintf(T.user, sizeof(T.user), "%s", optarg);
+			snprintf(T.secret, sizeof(T.secret), "%s", colon + 1);
+			break;
+		case 'r': T.reinstate = false; break;
+		case 'a': T.uas = false; break;
+		case 'g': alua = optarg; break;
+		case 'h': fputs(usage, stdout); exit(0);
+		default: fputs(usage, stderr); exit(2);
+		}
+	}
+	if (!T.nportals)
+		die("no --portal is given");
+	if (alua)
+		set_alua(alua);
+}
+
+static void on_signal(struct ev_loop *l, ev_signal *w, int revents)
+{
+	(void)w, (void)revents;
+	ev_break(l, EVBREAK_ALL);
+}
+
+static void free_all(void)
+{
+	struct list *pos, *tmp;
+
+	list_for_each(pos, &T.conns)
+		conn_close(list_entry(pos, struct conn, link), false);
+	list_for_each_safe(pos, tmp, &T.tasks)
+		task_free(list_entry(pos, struct task, link));
+	rules_clear();
+	for (int i = 0; i < MAX_LUNS; i++)
+		free(T.disk[i].data);
+	free(T.log);
+}
+
+int main(int argc, char **argv)
+{
+	ev_signal term, intr;
+
+	signal(SIGPIPE, SIG_IGN);
+	gcry_check_version(NULL);
+	T.loop = ev_loop_new(EVFLAG_AUTO);
+	list_init(&T.conns);
+	list_init(&T.tasks);
+	list_init(&T.rules);
+	options(argc, argv);
+	ev_signal_init(&term, on_signal, SIGTERM);
+	ev_signal_start(T.loop, &term);
+	ev_signal_init(&intr, on_signal, SIGINT);
+	ev_signal_start(T.loop, &intr);
+	puts("ready");
+	fflush(stdout);
+	ev_run(T.loop, 0);
+	free_all();
+	return 0;
+}

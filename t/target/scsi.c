@@ -1,0 +1,274 @@
+/* SPDX-License-Identifier: MIT */
+/* What a logical unit says of itself (SPC-4 6, 7.8; SBC-3 5, 6.6). */
+#include "target.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+void check(struct task *t, uint8_t key, uint8_t asc, uint8_t ascq)
+{
+	t->status = 0x02;
+	t->sense_valid = true;
+	t->key = key;
+	t->asc = asc;
+	t->ascq = ascq;
+}
+
+uint8_t *answer(struct task *t, uint32_t len)
+{
+	free(t->in_data);
+	t->in_data = calloc(1, len ? len : 1);
+	if (!t->in_data)
+		abort();
+	t->in_len = len;
+	return t->in_data;
+}
+
+/* Cut to the ALLOCATION LENGTH. */
+static void allocation(struct task *t, uint32_t alloc)
+{
+	if (t->in_len > alloc)
+		t->in_len = alloc;
+}
+
+struct disk *disk_find(int portal, uint16_t lun)
+{
+	for (int i = 0; i < MAX_LUNS; i++)
+		if (T.disk[i].used && T.disk[i].lun == lun && (portal < 0 || T.disk[i].portals >> portal & 1))
+			return &T.disk[i];
+	return NULL;
+}
+
+void disk_resize(struct disk *d, uint64_t blocks)
+{
+	size_t cap = blocks * d->block_size;
+
+	if (cap > d->cap) {
+		d->data = realloc(d->data, cap);
+		if (!d->data)
+			abort();
+		memset(d->data + d->cap, 0, cap - d->cap);
+		d->cap = cap;
+	}
+	d->blocks = blocks;
+}
+
+/* ---- unit attentions (SAM-5 5.14) ---- */
+
+void ua_add(struct conn *c, uint16_t lun, uint8_t asc, uint8_t ascq)
+{
+	for (int i = 0; i < c->nua; i++)
+		if (c->ua[i].lun == lun && c->ua[i].asc == asc && c->ua[i].ascq == ascq)
+			return;
+	if (c->nua < MAX_UAS)
+		c->ua[c->nua++] = (struct ua){ lun, asc, ascq };
+}
+
+void ua_all(uint16_t lun, uint8_t asc, uint8_t ascq, const struct conn *but)
+{
+	struct list *pos;
+
+	if (!T.uas)
+		return;
+	list_for_each(pos, &T.conns) {
+		struct conn *c = list_entry(pos, struct conn, link);
+
+		if (c->full && !c->discovery && c != but)
+			ua_add(c, lun, asc, ascq);
+	}
+}
+
+static bool take_ua(struct task *t)
+{
+	struct conn *c = t->conn;
+
+	for (int i = 0; c && i < c->nua; i++) {
+		if (c->ua[i].lun != t->lun)
+			continue;
+		check(t, 0x06, c->ua[i].asc, c->ua[i].ascq);
+		memmove(&c->ua[i], &c->ua[i + 1], sizeof(c->ua[0]) * (size_t)(c->nua - i - 1));
+		c->nua--;
+		return true;
+	}
+	return false;
+}
+
+/* ---- INQUIRY ---- */
+
+static void pad(uint8_t *out, const char *text, size_t n)
+{
+	memset(out, ' ', n);
+	memcpy(out, text, strnlen(text, n));
+}
+
+static void standard(struct task *t, const struct disk *d)
+{
+	uint8_t *p = answer(t, 96);
+
+	p[2] = d->version;
+	p[3] = 0x12; /* HISUP, response format 2 */
+	p[4] = 91;
+	p[5] = (uint8_t)(d->tpgs << 4);
+	p[7] = 0x02; /* CMDQUE */
+	pad(p + 8, d->vendor, 8);
+	pad(p + 16, d->product, 16);
+	pad(p + 32, "0001", 4);
+}
+
+static size_t designation(uint8_t *p, const struct disk *d, const struct portal *via, int portal)
+{
+	size_t n = strlen(d->naa) / 2, at = 0;
+
+	p[at] = 0x01; /* binary; logical unit, NAA */
+	p[at + 1] = 0x03;
+	p[at + 3] = (uint8_t)n;
+	for (size_t i = 0; i < n; i++) {
+		unsigned byte;
+
+		sscanf(d->naa + 2 * i, "%2x", &byte);
+		p[at + 4 + i] = (uint8_t)byte;
+	}
+	at += 4 + n;
+	p[at] = 0x02; /* ASCII; logical unit, T10 */
+	p[at + 1] = 0x01;
+	p[at + 3] = (uint8_t)(8 + strlen(d->serial));
+	pad(p + at + 4, d->vendor, 8);
+	memcpy(p + at + 12, d->serial, strlen(d->serial));
+	at += 12 + strlen(d->serial);
+	for (int type = 4; type <= 5; type++) { /* relative target port, target port group */
+		p[at] = 0x51;
+		p[at + 1] = (uint8_t)(0x90 | type);
+		p[at + 3] = 4;
+		put16(p + at + 6, type == 4 ? (uint16_t)(portal + 1) : via->group);
+		at += 8;
+	}
+	return at;
+}
+
+static void vpd(struct task *t, const struct disk *d)
+{
+	static const uint8_t pages[] = { 0x00, 0x80, 0x83, 0xb0, 0xb1, 0xb2 };
+	uint8_t *p = answer(t, 512), page = t->cdb[2];
+	size_t n = 0;
+
+	p[1] = page;
+	switch (page) {
+	case 0x00:
+		n = sizeof(pages);
+		memcpy(p + 4, pages, n);
+		break;
+	case 0x80:
+		n = strlen(d->serial);
+		memcpy(p + 4, d->serial, n);
+		break;
+	case 0x83:
+		n = designation(p + 4, d, &T.portal[t->portal], t->portal);
+		break;
+	case 0xb0:
+		n = 60;
+		put32(p + 8, MAX_DATA / d->block_size);
+		put32(p + 20, 0x10000); /* UNMAP blocks */
+		put32(p + 24, 1);       /* and descriptors */
+		put64(p + 36, 0x10000); /* WRITE SAME */
+		break;
+	case 0xb1:
+		n = 60;
+		put16(p + 4, 1);
+		break;
+	case 0xb2:
+		n = 4;
+		p[5] = 0xc4; /* LBPU, LBPWS, LBPRZ */
+		break;
+	default:
+		check(t, 0x05, 0x24, 0x00);
+		return;
+	}
+	put16(p + 2, (uint16_t)n);
+	t->in_len = (uint32_t)n + 4;
+}
+
+static void inquiry(struct task *t, const struct disk *d)
+{
+	if (!d) { /* no LUN here: qualifier 3, type 1Fh */
+		answer(t, 96)[0] = 0x7f;
+		t->in_data[4] = 91;
+	} else if (t->cdb[1] & 1) {
+		vpd(t, d);
+	} else {
+		standard(t, d);
+	}
+	allocation(t, get16(t->cdb + 3));
+}
+
+static void report_luns(struct task *t)
+{
+	uint8_t *p = answer(t, 8 + 8 * MAX_LUNS);
+	uint32_t n = 0;
+
+	for (int i = 0; i < MAX_LUNS; i++)
+		if (T.disk[i].used && T.disk[i].portals >> t->portal & 1)
+			put16(p + 8 + 8 * n++, T.disk[i].lun);
+	put32(p, 8 * n);
+	t->in_len = 8 + 8 * n;
+	allocation(t, get32(t->cdb + 6));
+}
+
+static void read_capacity(struct task *t, const struct disk *d)
+{
+	uint8_t *p = answer(t, 32);
+
+	put64(p, d->blocks - 1);
+	put32(p + 8, d->block_size);
+	p[14] = 0xc0; /* LBPME, LBPRZ */
+	allocation(t, get32(t->cdb + 10));
+}
+
+static void mode_sense(struct task *t, const struct disk *d)
+{
+	uint8_t *p = answer(t, 24);
+
+	p[0] = 23;
+	p[2] = (uint8_t)((d->read_only ? 0x80 : 0) | 0x10); /* WP, DPOFUA */
+	p[4] = 0x08;
+	p[5] = 18;
+	p[6] = 0x04; /* WCE */
+	allocation(t, t->cdb[4]);
+}
+
+/* ---- a command ---- */
+
+static bool needs_no_lun(const struct task *t)
+{
+	return t->cdb[0] == 0x12 || t->cdb[0] == 0xa0;
+}
+
+void scsi_run(struct task *t)
+{
+	struct disk *d = disk_find(t->portal, t->lun);
+
+	if (!d && !needs_no_lun(t)) {
+		check(t, 0x05, 0x25, 0x00);
+	} else if (!needs_no_lun(t) && take_ua(t)) {
+		;
+	} else if (d && (!reserve_allow(t, d) || !groups_allow(t, d))) {
+		;
+	} else {
+		switch (t->cdb[0]) {
+		case 0x00: break;
+		case 0x12: inquiry(t, d); break;
+		case 0xa0: report_luns(t); break;
+		case 0x1a: mode_sense(t, d); break;
+		case 0x9e:
+			if ((t->cdb[1] & 0x1f) == 0x10) {
+				read_capacity(t, d);
+				break;
+			}
+			/* fall through */
+		default:
+			if (!block_run(t, d) && !groups_run(t, d) && !reserve_run(t, d))
+				check(t, 0x05, 0x20, 0x00);
+		}
+	}
+	log_add(t, t->write ? t->data : t->in_data, t->write ? t->got : t->in_len);
+}
