@@ -17,6 +17,7 @@
 #include <iscsi/iscsi.h>
 #include <iscsi/scsi-lowlevel.h>
 #include <sys/socket.h>
+#include "iscsi_vet.h"
 #include "list.h"
 #include "scsi.h"
 
@@ -41,6 +42,7 @@ struct iscsi_cmd {
 	struct scsi_cmd scsi; /* must be first */
 	struct scsi_task task;
 	struct scsi_iovec iov[2];
+	struct iscsi_vet_cmd vet;
 	struct iscsi_session *session;
 	struct list done; /* on the session's list of finished commands, not yet delivered */
 };

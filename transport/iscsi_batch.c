@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "iscsi_batch.h"
+#include "iscsi_vet.h"
 
 #include <errno.h>
 #include <stdint.h>
@@ -8,12 +9,16 @@
 #include <sys/socket.h>
 #include <sys/uio.h>
 
-#define RX_BYTES (256u << 10)
+#define RX_BYTES (260u << 10) /* any PDU that has to be there as a whole */
 #define TX_BYTES (256u << 10)
 #define DIRECT_BYTES (16u << 10) /* from here on a copy costs more than a system call */
 #define MAX_IOV 16
 
+_Static_assert(RX_BYTES >= ISCSI_VET_PDU_MAX, "a PDU does not fit");
+
 struct iscsi_batch {
+	struct iscsi_vet *vet;
+	size_t pass;            /* bytes libiscsi may have before the vet is asked again */
 	size_t rx_start, rx_end;
 	bool rx_dry;            /* the kernel has given all it had */
 	bool closed;            /* the other side has, or reset the connection */
@@ -29,12 +34,16 @@ ssize_t mpio_iscsi_readv(int fd, const struct iovec *iov, int niov);
 ssize_t mpio_iscsi_send(int fd, const void *buf, size_t n, int flags);
 ssize_t mpio_iscsi_writev(int fd, const struct iovec *iov, int niov);
 
-struct iscsi_batch *iscsi_batch_new(void)
+struct iscsi_batch *iscsi_batch_new(struct iscsi_vet *vet)
 {
 	struct iscsi_batch *b = malloc(sizeof(*b));
 
-	if (b)
-		memset(b, 0, offsetof(struct iscsi_batch, rx));
+	if (!b)
+		return NULL;
+	memset(b, 0, offsetof(struct iscsi_batch, rx));
+	b->vet = vet;
+	if (!vet)
+		b->pass = SIZE_MAX;
 	return b;
 }
 
@@ -76,36 +85,80 @@ static ssize_t again(void)
 
 /* ---- in ---- */
 
+static void passed(struct iscsi_batch *b, size_t n)
+{
+	if (b->vet)
+		b->pass -= n;
+}
+
 static size_t take(struct iscsi_batch *b, void *to, size_t n)
 {
 	size_t have = b->rx_end - b->rx_start;
 
 	if (n > have)
 		n = have;
+	if (n > b->pass)
+		n = b->pass;
 	memcpy(to, b->rx + b->rx_start, n);
 	b->rx_start += n;
+	passed(b, n);
 	return n;
 }
 
-/* One system call: into iov first (niov may be 0), what is left over into the empty buffer. */
+/*
+ * One system call: into iov first, what is left over into the buffer, behind what it holds. With an
+ * iov (niov may be 0) it must be empty.
+ */
 static ssize_t fill(struct iscsi_batch *b, int fd, const struct iovec *iov, int niov, size_t want)
 {
 	struct iovec all[MAX_IOV + 1];
+	size_t kept = b->rx_end - b->rx_start, room = RX_BYTES - kept;
 	ssize_t k;
 
-	b->rx_start = b->rx_end = 0;
+	if (kept && b->rx_start)
+		memmove(b->rx, b->rx + b->rx_start, kept);
+	b->rx_start = 0;
+	b->rx_end = kept;
 	for (int i = 0; i < niov; i++)
 		all[i] = iov[i];
-	all[niov] = (struct iovec){ b->rx, RX_BYTES };
+	all[niov] = (struct iovec){ b->rx + kept, room };
 	k = readv(fd, all, niov + 1);
 	b->closed |= k == 0 || (k < 0 && errno == ECONNRESET);
 	if (k < 0)
 		return k;
 	/* Less than there was room for: the socket is empty. The end of the stream is asked for again. */
-	b->rx_dry = k > 0 && (size_t)k < want + RX_BYTES;
+	b->rx_dry = k > 0 && (size_t)k < want + room;
 	if ((size_t)k > want)
-		b->rx_end = k - want;
+		b->rx_end = kept + k - want;
 	return k;
+}
+
+/* At the start of a PDU: has it vetted. 1: some of it may pass; else as recv(). */
+static ssize_t admit(struct iscsi_batch *b, int fd)
+{
+	struct iscsi_vet_pdu pdu;
+	ssize_t k;
+
+	for (;;) {
+		switch (iscsi_vet_pdu(b->vet, b->rx + b->rx_start, b->rx_end - b->rx_start, &pdu)) {
+		case ISCSI_VET_PASS:
+			b->rx_start += pdu.skip;
+			b->pass = pdu.pass;
+			return 1;
+		case ISCSI_VET_MORE:
+			if (b->rx_dry)
+				return again();
+			k = fill(b, fd, NULL, 0, 0);
+			if (k <= 0)
+				return k;
+			break;
+		case ISCSI_VET_HOLD:
+			return again();
+		case ISCSI_VET_FAIL:
+			errno = EPROTO;
+			return -1;
+		}
+	}
 }
 
 ssize_t mpio_iscsi_recv(int fd, void *buf, size_t n, int flags)
@@ -115,6 +168,11 @@ ssize_t mpio_iscsi_recv(int fd, void *buf, size_t n, int flags)
 
 	if (!b)
 		return recv(fd, buf, n, flags);
+	if (b->pass == 0) {
+		k = admit(b, fd);
+		if (k <= 0)
+			return k;
+	}
 	if (b->rx_start == b->rx_end) {
 		if (b->rx_dry)
 			return again();
@@ -135,12 +193,21 @@ ssize_t mpio_iscsi_readv(int fd, const struct iovec *iov, int niov)
 		return readv(fd, iov, niov);
 	for (int i = 0; i < niov; i++)
 		want += iov[i].iov_len;
+	if (b->pass == 0) {
+		k = admit(b, fd);
+		if (k <= 0)
+			return k;
+	}
 	if (b->rx_start == b->rx_end) {
 		if (b->rx_dry)
 			return again();
-		if (want >= DIRECT_BYTES) {
+		if (want >= DIRECT_BYTES && want <= b->pass) {
 			k = fill(b, fd, iov, niov, want);
-			return k > (ssize_t)want ? (ssize_t)want : k;
+			if (k > (ssize_t)want)
+				k = (ssize_t)want;
+			if (k > 0)
+				passed(b, k);
+			return k;
 		}
 		k = fill(b, fd, NULL, 0, 0);
 		if (k <= 0)
@@ -215,12 +282,17 @@ static ssize_t out(int fd, const struct iovec *iov, int niov)
 {
 	struct iscsi_batch *b = current;
 	size_t total = 0;
+	ssize_t k;
 
 	for (int i = 0; i < niov; i++)
 		total += iov[i].iov_len;
 	if (total < DIRECT_BYTES && total <= TX_BYTES - b->tx_end)
-		return put(b, iov, niov, total);
-	return send_through(b, fd, iov, niov);
+		k = put(b, iov, niov, total);
+	else
+		k = send_through(b, fd, iov, niov);
+	if (k > 0 && b->vet)
+		iscsi_vet_sent(b->vet, iov[0].iov_base, iov[0].iov_len, k);
+	return k;
 }
 
 ssize_t mpio_iscsi_send(int fd, const void *buf, size_t n, int flags)

@@ -5,8 +5,10 @@
  * Makefile links its static library with these four calls renamed, so that they come here: while a
  * session with a batch is being serviced they move bytes between libiscsi and two buffers, and the
  * kernel sees one recv() for all that has arrived and one send() for all that is to go. Long
- * payloads still go straight between the kernel and their own memory. Linked without the renaming,
- * libiscsi talks to the kernel itself and everything works the same, slower.
+ * payloads still go straight between the kernel and their own memory.
+ *
+ * It is also where each PDU is looked at before libiscsi sees it (iscsi_vet.h). Linked without the
+ * renaming, libiscsi would talk to the kernel itself: such a session ends with its first command.
  *
  * What the kernel has not taken yet when a session is killed is simply gone, which is what a kill wants.
  */
@@ -17,9 +19,10 @@
 #include <stddef.h>
 
 struct iscsi_batch;
+struct iscsi_vet;
 
-/* NULL: out of memory; the session works without. */
-struct iscsi_batch *iscsi_batch_new(void);
+/* vet is the caller's; NULL: the bytes are no PDUs, and pass as they are. NULL: out of memory. */
+struct iscsi_batch *iscsi_batch_new(struct iscsi_vet *vet) __attribute__((warn_unused_result));
 void iscsi_batch_free(struct iscsi_batch *b);
 
 /* Between these two, libiscsi's calls on this thread go through b (NULL: straight to the kernel). */

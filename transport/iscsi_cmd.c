@@ -8,63 +8,33 @@
 #include <stdlib.h>
 #include <string.h>
 #include "iscsi_internal.h"
-#include "scsi_internal.h"
 
-/*
- * libiscsi parses sense data itself, and reads past its end when there is little of it; that can't
- * be kept from here, but nothing it got that way is used. Raw bytes: two of length, then the sense
- * data (RFC 7143 11.4.7).
- */
-static void take_sense(const struct scsi_task *t, struct sense *out)
-{
-	const uint8_t *p = t->datain.data;
-	size_t n, have = p && t->datain.size > 2 ? (size_t)t->datain.size - 2 : 0;
-
-	if (have == 0) {
-		memset(out, 0, sizeof(*out));
-		return;
-	}
-	n = get_be16(p);
-	scsi_parse_sense(p + 2, n < have ? n : have, out);
-}
-
+/* libiscsi is shown GOOD whatever the target said (iscsi_vet.h): the outcome is in cmd->vet. */
 static void on_command(struct iscsi_context *ctx, int status, void *data, void *priv)
 {
 	struct iscsi_cmd *cmd = priv;
 	struct iscsi_session *s = cmd->session;
+	const struct iscsi_vet_cmd *v = &cmd->vet;
 	struct scsi_task *t = &cmd->task;
 
 	if (s->killed)
 		return;
-	switch (status) {
-	case SCSI_STATUS_GOOD:
-	case SCSI_STATUS_CHECK_CONDITION:
-	case SCSI_STATUS_CONDITION_MET:
-	case SCSI_STATUS_BUSY:
-	case SCSI_STATUS_RESERVATION_CONFLICT:
-	case SCSI_STATUS_TASK_SET_FULL:
-	case SCSI_STATUS_ACA_ACTIVE:
-	case SCSI_STATUS_TASK_ABORTED:
-		break;
-	default:
-		/*
-		 * Cancelled, a Reject, or a status there is not. What the target made of the command
-		 * can't be known, and which other PDUs it missed neither: the session is not to be
-		 * trusted, and the command stays with its owner until the kill.
-		 */
+	free(t->datain.data);
+	t->datain.data = NULL;
+	/*
+	 * Cancelled: what the target made of the command can't be known. An answer that the vet did
+	 * not see: libiscsi is linked in a way that goes round it. The command stays with its owner
+	 * until the kill.
+	 */
+	if (status != SCSI_STATUS_GOOD || !v->answered) {
 		s->broken = true;
 		return;
 	}
-	cmd->scsi.outcome = SCSI_OUT_STATUS;
-	cmd->scsi.status = (uint8_t)status;
-	memset(&cmd->scsi.sense, 0, sizeof(cmd->scsi.sense));
-	if (status == SCSI_STATUS_CHECK_CONDITION)
-		take_sense(t, &cmd->scsi.sense);
-	cmd->scsi.got = cmd->scsi.len;
-	if (t->residual_status == SCSI_RESIDUAL_UNDERFLOW)
-		cmd->scsi.got -= t->residual < cmd->scsi.len ? (uint32_t)t->residual : cmd->scsi.len;
-	free(t->datain.data);
-	t->datain.data = NULL;
+	cmd->scsi.outcome = v->outcome;
+	cmd->scsi.status = v->status;
+	cmd->scsi.response = v->response;
+	cmd->scsi.sense = v->sense;
+	cmd->scsi.got = v->got;
 
 	s->in_flight--;
 	if (cmd->scsi.dir == SCSI_DIR_OUT)
@@ -129,6 +99,9 @@ int iscsi_session_submit(struct iscsi_session *s, struct iscsi_cmd *cmd)
 	fill_task(cmd);
 	if (iscsi_scsi_command_async(s->ctx, cmd->scsi.lun, &cmd->task, on_command, NULL, cmd) != 0)
 		return -ENOMEM;
+	iscsi_vet_add(&s->vet, &cmd->vet, &cmd->scsi, cmd->task.itt);
+	/* In a solicited session none of it leaves before the vet has seen an R2T for it. */
+	cmd->scsi.data_out = !s->solicited || cmd->scsi.dir != SCSI_DIR_OUT;
 	s->in_flight++;
 	if (cmd->scsi.dir == SCSI_DIR_OUT)
 		s->writes++;

@@ -11,6 +11,7 @@
 
 #include "iscsi.h"
 #include "iscsi_batch.h"
+#include "iscsi_vet.h"
 
 struct iscsi_loop {
 	struct ev_loop *ev;
@@ -42,10 +43,13 @@ struct iscsi_session {
 	unsigned in_flight; /* commands libiscsi has */
 	unsigned writes;    /* of those, the ones with data to send */
 	unsigned pongs;     /* answered probes, to deliver */
-	struct iscsi_batch *batch; /* from the login on; NULL: none */
+	struct iscsi_batch *batch; /* in use from the login on */
+	struct iscsi_vet vet;      /* likewise */
 
 	/* Login */
-	bool discovery, want_digest, mutual;
+	bool discovery, want_digest, mutual, solicited;
+	uint32_t max_burst;           /* MaxBurstLength of the target; 0: not seen */
+	uint32_t exp_cmdsn, max_cmdsn; /* of its last answer */
 	bool login_done;              /* libiscsi says so */
 	bool saw_digest, saw_chap_n, saw_chap_r;
 	int lowat;                    /* SO_RCVLOWAT of the socket */
@@ -53,8 +57,6 @@ struct iscsi_session {
 
 	/* What libiscsi reported during a service call */
 	bool broken;           /* a command or the login came back cancelled or in error */
-	bool logout_requested; /* by the target */
-	bool dropping;         /* the target announced that it will drop us */
 	bool logged_out;       /* our own logout was answered */
 	char err[200];         /* its first complaint */
 

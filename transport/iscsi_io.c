@@ -43,10 +43,9 @@ static void judge(struct iscsi_session *s, int rc)
 		iscsi_logged_in(s);
 	if (s->detached && s->logged_out)
 		iscsi_die(s, ISCSI_LOSS_LOGOUT, "logged out");
-	else if (s->logout_requested)
-		iscsi_die(s, ISCSI_LOSS_LOGOUT, "the target asked for a logout");
-	else if (s->dropping)
-		iscsi_die(s, ISCSI_LOSS_CLOSED, "the target is dropping the connection");
+	else if (s->vet.failed)
+		iscsi_die(s, s->vet.end == ISCSI_VET_LOGOUT ? ISCSI_LOSS_LOGOUT : ISCSI_LOSS_CLOSED,
+			  "%s", s->vet.text);
 	else if (rc < 0 || s->broken)
 		iscsi_die(s, closed, "%s", s->err[0] ? s->err : "connection closed by the target");
 	else if (s->state == ISCSI_UP && !iscsi_is_logged_in(s->ctx))
@@ -88,23 +87,27 @@ static void finish_connect(struct iscsi_session *s)
 	iscsi_connected(s);
 }
 
-static void receive(struct iscsi_session *s)
+/* libiscsi stops reading when no command is out; what it left the target sent unasked. */
+static void read_all(struct iscsi_session *s)
 {
 	size_t unread;
 
+	do {
+		unread = iscsi_batch_unread(s->batch);
+		service(s, POLLIN);
+	} while (s->state != ISCSI_DEAD && iscsi_batch_unread(s->batch) &&
+		 iscsi_batch_unread(s->batch) != unread);
+}
+
+static void receive(struct iscsi_session *s)
+{
 	if (s->state == ISCSI_LOGIN && !iscsi_login_gate(s))
 		return;
-	if (s->batch)
-		iscsi_batch_readable(s->batch);
-	/* libiscsi stops reading when no command is out; what it left the target sent unasked. */
-	do {
-		unread = s->batch ? iscsi_batch_unread(s->batch) : 0;
-		service(s, POLLIN);
-	} while (s->state != ISCSI_DEAD && s->batch && iscsi_batch_unread(s->batch) &&
-		 iscsi_batch_unread(s->batch) != unread);
-	if (s->state == ISCSI_DEAD || !(iscsi_which_events(s->ctx) & POLLOUT))
-		return;
-	iscsi_mark_dirty(s);
+	iscsi_batch_readable(s->batch);
+	read_all(s);
+	/* A held answer: the flush stops asking for EV_READ until something has been sent. */
+	if (s->state != ISCSI_DEAD && (s->vet.held || iscsi_which_events(s->ctx) & POLLOUT))
+		iscsi_mark_dirty(s);
 }
 
 static void on_io(struct ev_loop *ev, ev_io *w, int revents)
@@ -134,18 +137,25 @@ void iscsi_io_start(struct iscsi_session *s, int fd)
 /* Everything that was submitted in this loop iteration goes out together. */
 static void flush(struct iscsi_session *s)
 {
-	int full = 0;
+	int full;
 
 	service(s, POLLOUT);
 	if (s->state == ISCSI_DEAD)
 		return;
-	if (s->batch)
-		full = iscsi_batch_flush(s->batch, s->io.fd);
+	full = iscsi_batch_flush(s->batch, s->io.fd);
 	if (full < 0) {
 		iscsi_die(s, ISCSI_LOSS_CLOSED, "send: %s", strerror(-full));
 		return;
 	}
-	watch(s, full || iscsi_which_events(s->ctx) & POLLOUT ? EV_READ | EV_WRITE : EV_READ);
+	if (s->vet.held) {
+		read_all(s);
+		if (s->state == ISCSI_DEAD)
+			return;
+		if (!s->vet.held && iscsi_which_events(s->ctx) & POLLOUT)
+			iscsi_mark_dirty(s);
+	}
+	watch(s, (s->vet.held ? 0 : EV_READ) |
+			 (full || iscsi_which_events(s->ctx) & POLLOUT ? EV_WRITE : 0));
 }
 
 static void on_prepare(struct ev_loop *ev, ev_prepare *w, int revents)

@@ -2,8 +2,8 @@
 /*
  * Listens to libiscsi's log while it services a session.
  *
- * Only its log tells that a target asked for a logout or announced a drop, and why a call failed:
- * the error string is overwritten by "can not reconnect", and is a stale one after a plain EOF. The
+ * Only its log tells why a call failed: the error string is overwritten by "can not reconnect", and
+ * is a stale one after a plain EOF. The
  * log function gets no context, so the session being serviced is kept in a variable of the thread,
  * set during the call only. libiscsi 1.19 formats into one static buffer for all threads: with
  * several threads a text may come out garbled, but it is always terminated.
@@ -73,14 +73,7 @@ static void on_log(int level, const char *msg)
 {
 	struct iscsi_session *s = servicing;
 
-	if (!s)
-		return;
-	if (starts(msg, "target requests logout") || starts(msg, "target requests parameter") ||
-	    starts(msg, "target rejects request with reason: Waiting For Logout"))
-		s->logout_requested = true;
-	else if (starts(msg, "target will drop"))
-		s->dropping = true;
-	else if (level == 1)
+	if (s && level == 1)
 		complaint(s, msg);
 }
 
@@ -96,7 +89,8 @@ int iscsi_log_service(struct iscsi_session *s, int revents)
 
 	s->err[0] = '\0';
 	servicing = s;
-	iscsi_batch_enter(s->batch);
+	/* The gate of the login reads the socket itself. */
+	iscsi_batch_enter(s->state == ISCSI_UP ? s->batch : NULL);
 	rc = iscsi_service(s->ctx, revents);
 	iscsi_batch_leave();
 	servicing = NULL;

@@ -5,9 +5,10 @@
  * libiscsi 1.19 must not be given just any answer to a login request: a Data-In with the login's
  * tag makes it follow a null pointer, MaxRecvDataSegmentLength=0 makes it allocate without end at
  * the first R2T, a CHAP_R of zeroes or a reply that claims to have left the security stage gets
- * past mutual CHAP, a header digest that was not agreed on is switched on. It reads exactly one PDU
- * a call until the login is over, so each one is looked at here first, with MSG_PEEK, when all of
- * it has arrived. That also gives the status class, which the library only has as English.
+ * past mutual CHAP, a header digest that was not agreed on is switched on, InitialR2T=No is taken
+ * although Yes was asked for. It reads exactly one PDU a call until the login is over, so each one
+ * is looked at here first, with MSG_PEEK, when all of it has arrived. That also gives the status
+ * class, which the library only has as English, and what the vet needs.
  */
 #include <errno.h>
 #include <poll.h>
@@ -104,7 +105,8 @@ static const char *value_of(const char *pair, const char *key)
 	return strncmp(pair, key, n) == 0 && pair[n] == '=' ? pair + n + 1 : NULL;
 }
 
-static bool check_length(struct iscsi_session *s, const char *pair, const char *key)
+/* *out, if there is one, gets the length; it is left alone where the key is not there. */
+static bool check_length(struct iscsi_session *s, const char *pair, const char *key, uint32_t *out)
 {
 	const char *v = value_of(pair, key);
 	char *end;
@@ -114,8 +116,11 @@ static bool check_length(struct iscsi_session *s, const char *pair, const char *
 	if (!v || (s->discovery && !strcmp(v, "Irrelevant")))
 		return true;
 	n = strtol(v, &end, 10); /* as libiscsi reads it */
-	if (end != v && *end == '\0' && n >= LENGTH_KEY_MIN && n <= LENGTH_KEY_MAX)
+	if (end != v && *end == '\0' && n >= LENGTH_KEY_MIN && n <= LENGTH_KEY_MAX) {
+		if (out)
+			*out = (uint32_t)n;
 		return true;
+	}
 	iscsi_die(s, ISCSI_LOSS_LOGIN, "login: the target sent %s out of range", key);
 	return false;
 }
@@ -140,6 +145,34 @@ static bool check_chap(struct iscsi_session *s, const char *pair)
 	return true;
 }
 
+/*
+ * RFC 7143 13.10: the result is Yes when one side says Yes, but libiscsi goes by the answer alone.
+ * (ImmediateData, 13.11, it gets right: our No is enough.)
+ */
+static bool check_r2t(struct iscsi_session *s, const char *pair)
+{
+	const char *v = value_of(pair, "InitialR2T");
+
+	if (!s->solicited || !v || strcmp(v, "No") != 0)
+		return true;
+	iscsi_die(s, ISCSI_LOSS_LOGIN, "login: the target answers InitialR2T=Yes with No");
+	return false;
+}
+
+/* RFC 7143 13.9 */
+static void take_tpgt(struct iscsi_session *s, const char *pair)
+{
+	const char *v = value_of(pair, "TargetPortalGroupTag");
+	char *end;
+	long n;
+
+	if (!v)
+		return;
+	n = strtol(v, &end, 0);
+	if (end != v && *end == '\0' && n >= 0 && n <= 65535)
+		s->tpgt = (int)n;
+}
+
 static bool check_digest(struct iscsi_session *s, const char *pair)
 {
 	const char *v = value_of(pair, "HeaderDigest");
@@ -156,10 +189,14 @@ static bool check_digest(struct iscsi_session *s, const char *pair)
 
 static bool check_pair(struct iscsi_session *s, const char *pair)
 {
-	return check_length(s, pair, "MaxRecvDataSegmentLength") &&
-	       check_length(s, pair, "FirstBurstLength") &&
-	       check_length(s, pair, "MaxBurstLength") && check_chap(s, pair) &&
-	       check_digest(s, pair);
+	take_tpgt(s, pair);
+	/* The middle two are iSER's (RFC 7145 6.2): not for us, but libiscsi obeys them. */
+	return check_length(s, pair, "MaxRecvDataSegmentLength", NULL) &&
+	       check_length(s, pair, "TargetRecvDataSegmentLength", NULL) &&
+	       check_length(s, pair, "InitiatorRecvDataSegmentLength", NULL) &&
+	       check_length(s, pair, "FirstBurstLength", NULL) &&
+	       check_length(s, pair, "MaxBurstLength", &s->max_burst) && check_chap(s, pair) &&
+	       check_digest(s, pair) && check_r2t(s, pair);
 }
 
 static bool check_stage(struct iscsi_session *s, uint8_t flags)
@@ -206,6 +243,8 @@ static bool check(struct iscsi_session *s, const uint8_t *header, const char *te
 		iscsi_die(s, ISCSI_LOSS_LOGIN, "%s (%04x)", status_text(status), status);
 		return false;
 	}
+	s->exp_cmdsn = get_be32(header + 28);
+	s->max_cmdsn = get_be32(header + 32);
 	for (size_t at = 0; at < n; at += strlen(text + at) + 1)
 		if (!check_pair(s, text + at))
 			return false;
@@ -233,8 +272,9 @@ bool iscsi_login_gate(struct iscsi_session *s)
 	}
 	ok = peek(s, pdu, total);
 	if (ok) {
-		pdu[HEADER + text] = '\0';
-		ok = check(s, pdu, (const char *)pdu + HEADER, text);
+		pdu[total] = '\0';
+		/* With the padding, as libiscsi does: it could turn a "N" into a "No". */
+		ok = check(s, pdu, (const char *)pdu + HEADER, total - HEADER);
 		set_lowat(s, pdu[1] & FLAG_TRANSIT && (pdu[1] & 3) == STAGE_FULL_FEATURE ? 1 : HEADER);
 	}
 	free(pdu);

@@ -89,6 +89,10 @@ static struct iscsi_context *new_context(const struct iscsi_params *p)
 	/* Without this libiscsi turns digests on when a target leaves the key out. */
 	iscsi_set_header_digest(ctx, p->header_digest ? ISCSI_HEADER_DIGEST_CRC32C
 						      : ISCSI_HEADER_DIGEST_NONE);
+	if (p->solicited) {
+		iscsi_set_immediate_data(ctx, ISCSI_IMMEDIATE_DATA_NO);
+		iscsi_set_initial_r2t(ctx, ISCSI_INITIAL_R2T_YES);
+	}
 	if (p->target_name) {
 		iscsi_set_session_type(ctx, ISCSI_SESSION_NORMAL);
 		iscsi_set_targetname(ctx, p->target_name);
@@ -169,7 +173,11 @@ struct iscsi_session *iscsi_session_start(struct iscsi_loop *loop, const struct 
 	if (!s)
 		return NULL;
 	s->ctx = new_context(p);
-	if (!s->ctx) {
+	s->batch = iscsi_batch_new(&s->vet);
+	if (!s->ctx || !s->batch) {
+		if (s->ctx)
+			iscsi_destroy_context(s->ctx);
+		iscsi_batch_free(s->batch);
 		free(s);
 		return NULL;
 	}
@@ -179,6 +187,8 @@ struct iscsi_session *iscsi_session_start(struct iscsi_loop *loop, const struct 
 	s->discovery = !p->target_name;
 	s->want_digest = p->header_digest;
 	s->mutual = p->mutual_chap_user != NULL;
+	s->solicited = p->solicited;
+	s->tpgt = -1;
 	s->lowat = 1;
 	s->login_timeout_ms = p->login_timeout_ms ? p->login_timeout_ms : DEFAULT_LOGIN_MS;
 	list_init(&s->dirty);
@@ -221,7 +231,7 @@ void iscsi_connected(struct iscsi_session *s)
 void iscsi_logged_in(struct iscsi_session *s)
 {
 	s->state = ISCSI_UP;
-	s->batch = iscsi_batch_new(); /* not before: the gate of the login reads the socket itself */
+	iscsi_vet_init(&s->vet, s->want_digest, s->max_burst, s->exp_cmdsn, s->max_cmdsn);
 	s->up_due = true;
 	ev_timer_stop(s->loop->ev, &s->deadline);
 }

@@ -31,6 +31,8 @@ struct fake {
 	char portal[32];
 	struct pdu in; /* the last one read */
 	uint32_t statsn;
+	const char *keys; /* of the login answer; NULL: LOGIN_OK */
+	size_t keys_n;
 	const void *with; /* for the script */
 	size_t with_n;
 };
@@ -115,13 +117,35 @@ static inline void reply_login(struct fake *f, uint8_t flags, unsigned status, c
 }
 
 #define LOGIN_OK "HeaderDigest=None\0MaxRecvDataSegmentLength=8192\0InitialR2T=Yes\0ImmediateData=Yes\0"
+#define LOGIN_R2T "HeaderDigest=None\0MaxRecvDataSegmentLength=8192\0InitialR2T=Yes\0ImmediateData=No\0"
 
 static inline bool do_login(struct fake *f)
 {
 	if (!read_pdu(f))
 		return false;
-	reply_login(f, 0x87, 0, LOGIN_OK, sizeof(LOGIN_OK) - 1);
+	if (f->keys)
+		reply_login(f, 0x87, 0, f->keys, f->keys_n);
+	else
+		reply_login(f, 0x87, 0, LOGIN_OK, sizeof(LOGIN_OK) - 1);
 	return true;
+}
+
+static inline void use_keys(struct fake *f, const char *keys, size_t n)
+{
+	f->keys = keys;
+	f->keys_n = n;
+}
+
+/* An R2T for the command in f->in; its tag is the offset. */
+static inline void ask(struct fake *f, const uint8_t *command, uint32_t offset, uint32_t n)
+{
+	uint8_t h[48] = { 0x31, 0x80 };
+
+	memcpy(h + 16, command + 16, 4);
+	be32(h + 20, offset);
+	be32(h + 40, offset);
+	be32(h + 44, n);
+	send_pdu(f, h, NULL, 0);
 }
 
 /* A SCSI response or Data-In for the command in f->in. */

@@ -23,7 +23,7 @@ static struct iscsi_batch *b;
 static void setup(void)
 {
 	ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fd), 0);
-	b = iscsi_batch_new();
+	b = iscsi_batch_new(NULL);
 	ck_assert_ptr_nonnull(b);
 	iscsi_batch_enter(b);
 }

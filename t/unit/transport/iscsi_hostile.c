@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* A target that lies or breaks off costs its own session: lost() once, and no memory error. */
 #include "fake_target.h"
+#include <netinet/tcp.h>
 
 /* Plays script and expects the session to end as why with word in the text. */
 static struct ini I;
@@ -18,7 +19,9 @@ static void expect_lost(void (*script)(struct fake *f), const void *with, size_t
 	I.p.portal = f->portal;
 	I.on_up = on_up;
 	ini_start(&I);
-	ini_run(&I);
+	do /* the answer to a probe ends a run, too */
+		ini_run(&I);
+	while (!I.lost && !I.timed_out);
 	ini_idle(&I, 0.02);
 	ck_assert_int_eq(I.lost, 1);
 	ck_assert_msg(why == ANY || I.why == why, "lost as %d: %s", I.why, I.text);
@@ -202,11 +205,45 @@ START_TEST(absurd_parameters)
 	PLAY_LOGIN(0x87, 0, "MaxRecvDataSegmentLength=16777216\0", ISCSI_LOSS_LOGIN, "MaxRecv");
 	PLAY_LOGIN(0x87, 0, "A=b\0FirstBurstLength=many\0", ISCSI_LOSS_LOGIN, "FirstBurst");
 	PLAY_LOGIN(0x87, 0, "MaxBurstLength=\0", ISCSI_LOSS_LOGIN, "MaxBurst");
+	/* iSER's, but libiscsi obeys: at the first R2T it would allocate without end */
+	PLAY_LOGIN(0x87, 0, "TargetRecvDataSegmentLength=0\0", ISCSI_LOSS_LOGIN, "TargetRecv");
+	PLAY_LOGIN(0x87, 0, "InitiatorRecvDataSegmentLength=0\0", ISCSI_LOSS_LOGIN, "InitiatorRecv");
 	PLAY_LOGIN(0x87, 0, "NoNulAtTheEnd=16", ISCSI_LOSS_LOGIN, "NUL");
 	PLAY_LOGIN(0x87, 0, "HeaderDigest=CRC32C\0", ISCSI_LOSS_LOGIN, "HeaderDigest=None");
 	I.p.header_digest = true;
 	PLAY_LOGIN(0x87, 0, "HeaderDigest=None\0", ISCSI_LOSS_LOGIN, "HeaderDigest=CRC32C");
 	PLAY_LOGIN(0x87, 0, "MaxRecvDataSegmentLength=8192\0", ISCSI_LOSS_LOGIN, "ignored");
+}
+END_TEST
+
+START_TEST(unsolicited_data_against_our_will)
+{
+	I.p.solicited = true;
+	PLAY_LOGIN(0x87, 0, "InitialR2T=No\0", ISCSI_LOSS_LOGIN, "InitialR2T");
+}
+END_TEST
+
+/* The "o" is in the padding, which libiscsi reads as text too. */
+static void play_padding(struct fake *f)
+{
+	uint8_t pdu[48 + 16] = { 0x23, 0x87, [7] = 14 };
+
+	read_pdu(f);
+	memcpy(pdu + 8, f->in.h + 8, 6);
+	pdu[15] = 1;
+	memcpy(pdu + 16, f->in.h + 16, 4);
+	memcpy(pdu + 24, f->in.h + 28, 4);
+	memcpy(pdu + 28, f->in.h + 24, 4);
+	memcpy(pdu + 32, f->in.h + 24, 4);
+	memcpy(pdu + 48, "A\0InitialR2T=No", 16);
+	send_raw(f, pdu, sizeof(pdu));
+	drain(f);
+}
+
+START_TEST(text_in_the_padding)
+{
+	I.p.solicited = true;
+	expect_lost(play_padding, NULL, 0, NULL, ISCSI_LOSS_LOGIN, "InitialR2T");
 }
 END_TEST
 
@@ -345,13 +382,13 @@ START_TEST(data_that_does_not_fit)
 		in_offset = bad[n].offset;
 		in_len = bad[n].len;
 		I.lost = 0;
-		expect_lost(play_data_in, NULL, 0, submit_read, ISCSI_LOSS_CLOSED, "buffer");
+		expect_lost(play_data_in, NULL, 0, submit_read, ISCSI_LOSS_CLOSED, "protocol error: Data-In");
 	}
 	/* nobody asked: libiscsi must not collect it */
 	in_offset = 0;
 	in_len = 512;
 	I.lost = 0;
-	expect_lost(play_data_in, NULL, 0, submit_write, ISCSI_LOSS_CLOSED, "buffer");
+	expect_lost(play_data_in, NULL, 0, submit_write, ISCSI_LOSS_CLOSED, "reads nothing");
 	ck_assert_int_eq(I.done, 0);
 }
 END_TEST
@@ -437,7 +474,8 @@ static void play_reject(struct fake *f)
 START_TEST(rejects)
 {
 	reason = 0x04;
-	expect_lost(play_reject, NULL, 0, submit_all, ISCSI_LOSS_CLOSED, "Protocol Error");
+	expect_lost(play_reject, NULL, 0, submit_all, ISCSI_LOSS_CLOSED,
+		    "the target rejected READ(16): Protocol Error (04h)");
 	reason = 0x0c;
 	I.lost = 0;
 	expect_lost(play_reject, NULL, 0, submit_all, ISCSI_LOSS_LOGOUT, "logout");
@@ -456,6 +494,500 @@ static void play_odd_status(struct fake *f)
 START_TEST(a_status_there_is_not)
 {
 	expect_lost(play_odd_status, NULL, 0, submit_read, ISCSI_LOSS_CLOSED, "status");
+}
+END_TEST
+
+/* ---- answers that can't be: each as one PDU for the first request after the login ---- */
+
+static struct {
+	uint8_t h[48];
+	size_t n;      /* bytes of data */
+	int skip;      /* requests to read before the one that is meant */
+	bool twice;
+	const char *keys;
+	size_t keys_n;
+} lie;
+
+static void play_lie(struct fake *f)
+{
+	static const uint8_t data[8192];
+
+	if (lie.keys)
+		use_keys(f, lie.keys, lie.keys_n);
+	do_login(f);
+	for (int n = 0; n <= lie.skip; n++)
+		read_pdu(f);
+	for (int n = 0; n <= lie.twice; n++) {
+		if (from32(lie.h + 16) == 0)
+			memcpy(lie.h + 16, f->in.h + 16, 4);
+		send_pdu(f, lie.h, data, lie.n);
+	}
+	drain(f);
+}
+
+static void probe(struct ini *i)
+{
+	ck_assert_int_eq(iscsi_session_probe(i->s), 0);
+}
+
+static void expect_lie(void (*on_up)(struct ini *i), const char *word)
+{
+	I.lost = I.done = 0;
+	expect_lost(play_lie, NULL, 0, on_up, ISCSI_LOSS_CLOSED, word);
+	memset(&lie, 0, sizeof(lie));
+}
+
+#define LIE(...) memcpy(lie.h, (uint8_t[48]){ __VA_ARGS__ }, 48)
+
+START_TEST(an_opcode_there_is_not)
+{
+	LIE(0x2a, 0x80);
+	expect_lie(submit_read, "protocol error: opcode 2ah");
+	LIE(0x01, 0x80); /* an initiator's */
+	expect_lie(submit_read, "protocol error: opcode 01h");
+	ck_assert_int_eq(I.done, 0);
+}
+END_TEST
+
+START_TEST(a_login_response_after_the_login)
+{
+	LIE(0x23, 0x87);
+	expect_lie(submit_read, "Login Response");
+}
+END_TEST
+
+START_TEST(a_text_response_nobody_asked_for)
+{
+	LIE(0x24, 0x80);
+	expect_lie(submit_read, "Text Response for a task that is of another kind");
+}
+END_TEST
+
+START_TEST(a_task_management_response_nobody_asked_for)
+{
+	LIE(0x22, 0x80);
+	expect_lie(submit_read, "Task Management");
+}
+END_TEST
+
+/* libiscsi looks for the command of the NOP, which has none */
+START_TEST(data_in_for_a_nop)
+{
+	LIE(0x25, 0x81);
+	lie.n = 512;
+	expect_lie(probe, "Data-In for a task that is of another kind");
+	ck_assert_int_eq(I.pong, 0);
+}
+END_TEST
+
+START_TEST(r2t_for_a_nop)
+{
+	LIE(0x31, 0x80, [23] = 1, [46] = 2);
+	expect_lie(probe, "R2T for a task that is of another kind");
+}
+END_TEST
+
+START_TEST(scsi_response_for_a_nop)
+{
+	LIE(0x21, 0x80);
+	expect_lie(probe, "SCSI Response for a task that is of another kind");
+	ck_assert_int_eq(I.pong, 0);
+}
+END_TEST
+
+START_TEST(nop_in_for_a_command)
+{
+	LIE(0x20, 0x80);
+	expect_lie(submit_read, "NOP-In for a task that is of another kind");
+	ck_assert_int_eq(I.pong + I.done, 0);
+}
+END_TEST
+
+START_TEST(an_answer_to_nothing)
+{
+	LIE(0x21, 0x80, [16] = 0xde, [17] = 0xad);
+	expect_lie(submit_read, "not outstanding (dead0000)");
+	ck_assert_int_eq(I.done, 0);
+}
+END_TEST
+
+START_TEST(two_answers_to_one_command)
+{
+	LIE(0x21, 0x80);
+	lie.twice = true;
+	expect_lie(submit_read, "not outstanding");
+	ck_assert_int_eq(I.done, 1);
+}
+END_TEST
+
+START_TEST(two_pongs_to_one_ping)
+{
+	LIE(0x20, 0x80);
+	lie.twice = true;
+	expect_lie(probe, "not outstanding");
+}
+END_TEST
+
+START_TEST(data_in_for_a_write)
+{
+	LIE(0x25, 0x80);
+	lie.n = 512;
+	expect_lie(submit_write, "Data-In for WRITE(16)");
+}
+END_TEST
+
+START_TEST(data_in_that_overlaps)
+{
+	LIE(0x25, 0x80);
+	lie.n = 512;
+	lie.twice = true;
+	expect_lie(submit_read, "offset 0 where 512 is next");
+}
+END_TEST
+
+START_TEST(data_in_that_skips)
+{
+	LIE(0x25, 0x80, [42] = 2);
+	lie.n = 512;
+	expect_lie(submit_read, "offset 512 where 0 is next");
+}
+END_TEST
+
+START_TEST(status_without_the_final_bit)
+{
+	LIE(0x25, 0x01);
+	lie.n = 4096;
+	expect_lie(submit_read, "without the F bit");
+	LIE(0x21, 0x00);
+	expect_lie(submit_read, "without the F bit");
+	ck_assert_int_eq(I.done, 0);
+}
+END_TEST
+
+START_TEST(data_in_that_wants_an_acknowledgement)
+{
+	LIE(0x25, 0xc0);
+	lie.n = 512;
+	expect_lie(submit_read, "SNACK");
+}
+END_TEST
+
+START_TEST(additional_header_segments)
+{
+	LIE(0x21, 0x80, 0, 0, 1);
+	expect_lie(submit_read, "additional header");
+}
+END_TEST
+
+START_TEST(a_residual_larger_than_the_transfer)
+{
+	LIE(0x21, 0x82, [46] = 0x10, [47] = 1);
+	expect_lie(submit_read, "residual of 4097 bytes, but the command moves 4096");
+	LIE(0x21, 0x82, [44] = 0xff, 0xff, 0xff, 0xff);
+	expect_lie(submit_write, "residual");
+	LIE(0x21, 0x86);
+	expect_lie(submit_write, "overflow and underflow");
+	ck_assert_int_eq(I.done, 0);
+}
+END_TEST
+
+#define R2T_LOGIN(k) (lie.keys = LOGIN_R2T k, lie.keys_n = sizeof(LOGIN_R2T k) - 1)
+
+START_TEST(r2t_for_a_read)
+{
+	LIE(0x31, 0x80, [23] = 1, [46] = 2);
+	expect_lie(submit_read, "R2T for READ(16)");
+}
+END_TEST
+
+START_TEST(r2t_beyond_the_command)
+{
+	R2T_LOGIN();
+	LIE(0x31, 0x80, [23] = 1, [46] = 0x10, [47] = 1);
+	expect_lie(submit_write, "beyond the command's 4096");
+	R2T_LOGIN();
+	LIE(0x31, 0x80, [23] = 1, [40] = 0xff, 0xff, 0xff, 0xff, [46] = 2);
+	expect_lie(submit_write, "beyond the command's 4096");
+}
+END_TEST
+
+START_TEST(r2t_for_nothing)
+{
+	R2T_LOGIN();
+	LIE(0x31, 0x80, [23] = 1);
+	expect_lie(submit_write, "R2T for 0 bytes");
+}
+END_TEST
+
+START_TEST(r2t_for_more_than_a_burst)
+{
+	R2T_LOGIN("MaxBurstLength=1024\0");
+	LIE(0x31, 0x80, [23] = 1, [46] = 8);
+	expect_lie(submit_write, "MaxBurstLength is 1024");
+}
+END_TEST
+
+START_TEST(r2t_without_a_tag)
+{
+	R2T_LOGIN();
+	LIE(0x31, 0x80, [20] = 0xff, 0xff, 0xff, 0xff, [46] = 2);
+	expect_lie(submit_write, "target transfer tag");
+}
+END_TEST
+
+START_TEST(two_r2ts_at_once)
+{
+	R2T_LOGIN();
+	LIE(0x31, 0x80, [23] = 1, [46] = 2);
+	lie.twice = true;
+	expect_lie(submit_write, "R2T");
+}
+END_TEST
+
+/* It answers each R2T's data with the same R2T again. */
+static void play_greedy(struct fake *f)
+{
+	uint8_t command[48];
+
+	use_keys(f, LOGIN_R2T, sizeof(LOGIN_R2T) - 1);
+	do_login(f);
+	read_pdu(f);
+	memcpy(command, f->in.h, 48);
+	do
+		ask(f, command, 0, 512);
+	while (read_pdu(f));
+}
+
+START_TEST(r2t_for_the_same_again)
+{
+	expect_lost(play_greedy, NULL, 0, submit_write, ISCSI_LOSS_CLOSED, "was asked for before");
+}
+END_TEST
+
+/* libiscsi would queue an answer to each, when neither the target nor the kernel takes any more. */
+static void play_pings(struct fake *f)
+{
+	uint8_t h[48] = { 0x20, 0x80 }, many[100 * 48];
+
+	do_login(f);
+	read_pdu(f);
+	be32(h + 16, 0xffffffff);
+	be32(h + 20, 5);
+	be32(h + 24, f->statsn);
+	be32(h + 28, from32(f->in.h + 24) + 1);
+	be32(h + 32, from32(f->in.h + 24) + 64);
+	for (size_t n = 0; n < sizeof(many); n += 48)
+		memcpy(many + n, h, 48);
+	for (int n = 0; n < 10000; n++)
+		if (send(f->fd, many, sizeof(many), MSG_NOSIGNAL) < 0)
+			break;
+}
+
+START_TEST(pings_without_end)
+{
+	expect_lost(play_pings, NULL, 0, submit_read, ISCSI_LOSS_CLOSED, "pings");
+}
+END_TEST
+
+/* ---- what a target may do, and libiscsi can't bear ---- */
+
+static void expect_done(void (*script)(struct fake *f), void (*on_up)(struct ini *i), int done)
+{
+	struct fake *f = calloc(1, sizeof(*f));
+
+	I.lost = I.done = 0;
+	fake_start(f, script);
+	I.p.portal = f->portal;
+	I.on_up = on_up;
+	I.want_done = done;
+	ini_start(&I);
+	ini_run(&I);
+	ck_assert_msg(I.lost == 0, "lost: %s", I.text);
+	ck_assert_int_eq(I.done, done);
+	iscsi_session_kill(I.s);
+	I.s = NULL;
+	fake_stop(f);
+	free(f);
+}
+
+/*
+ * A ping and an R2T in one segment: libiscsi gives the pong the CmdSN of the Data-Out behind it, and
+ * then finds that too old to send.
+ */
+static void play_ping_beside_r2t(struct fake *f)
+{
+	uint8_t ping[48] = { 0x20, 0x80 }, r2t[48] = { 0x31, 0x80 }, both[96], command[48];
+	bool data = false, pong = false;
+
+	use_keys(f, LOGIN_R2T, sizeof(LOGIN_R2T) - 1);
+	do_login(f);
+	read_pdu(f);
+	memcpy(command, f->in.h, 48);
+	memcpy(r2t + 16, command + 16, 4);
+	be32(r2t + 20, 7);
+	be32(r2t + 44, 4096);
+	be32(ping + 16, 0xffffffff);
+	be32(ping + 20, 8);
+	for (int i = 0; i < 2; i++) {
+		uint8_t *h = i ? ping : r2t;
+
+		be32(h + 24, f->statsn);
+		be32(h + 28, from32(command + 24) + 1);
+		be32(h + 32, from32(command + 24) + 64);
+		memcpy(both + 48 * i, h, 48);
+	}
+	send_raw(f, both, 96);
+	while (!(data && pong) && read_pdu(f)) {
+		data |= (f->in.h[0] & 0x3f) == 5 && f->in.h[1] & 0x80;
+		pong |= (f->in.h[0] & 0x3f) == 0 && from32(f->in.h + 20) == 8;
+	}
+	memcpy(f->in.h, command, 48);
+	if (data && pong)
+		reply_scsi(f, 0x21, 0x80, 0, 0, NULL, 0);
+	drain(f);
+}
+
+START_TEST(a_ping_beside_an_r2t)
+{
+	expect_done(play_ping_beside_r2t, submit_write, 1);
+}
+END_TEST
+
+/* RFC 7143 11.4.10: this MaxCmdSN makes ExpCmdSN invalid as well. */
+static void play_bad_window(struct fake *f)
+{
+	uint8_t h[48] = { 0x21, 0x80 };
+
+	do_login(f);
+	for (int n = 0; n < 2; n++) {
+		read_pdu(f);
+		memcpy(h + 16, f->in.h + 16, 4);
+		be32(h + 24, f->statsn++);
+		be32(h + 28, from32(f->in.h + 24) + 100);
+		be32(h + 32, from32(f->in.h + 24) + 98);
+		send_raw(f, h, 48);
+	}
+	drain(f);
+}
+
+static void submit_next(struct ini *i, struct iscsi_cmd *cmd)
+{
+	if (i->done == 1)
+		submit(i, 1, true);
+}
+
+START_TEST(a_window_that_is_none)
+{
+	I.on_done = submit_next;
+	expect_done(play_bad_window, submit_read, 2);
+}
+END_TEST
+
+static void play_byte_by_byte(struct fake *f)
+{
+	uint8_t data[4096], h[48] = { 0x25, 0x80 }, pdu[48 + 4096];
+	static const uint8_t sense[20] = { 0, 18, 0x70, 0, 6, 0, 0, 0, 0, 10, 0, 0, 0, 0, 0x29 };
+	int one = 1;
+
+	setsockopt(f->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+	do_login(f);
+	read_pdu(f);
+	for (size_t n = 0; n < sizeof(data); n++)
+		data[n] = (uint8_t)(n * 7);
+	memcpy(h + 16, f->in.h + 16, 4);
+	be32(h + 4, 4096);
+	be32(h + 28, from32(f->in.h + 24) + 1);
+	be32(h + 32, from32(f->in.h + 24) + 64);
+	memcpy(pdu, h, 48);
+	memcpy(pdu + 48, data, 4096);
+	for (size_t n = 0; n < sizeof(pdu); n++)
+		send_raw(f, pdu + n, 1);
+	h[0] = 0x21;
+	h[3] = 2;
+	be32(h + 4, sizeof(sense));
+	memcpy(pdu, h, 48);
+	memcpy(pdu + 48, sense, sizeof(sense));
+	for (size_t n = 0; n < 48 + sizeof(sense); n++)
+		send_raw(f, pdu + n, 1);
+	drain(f);
+}
+
+START_TEST(answers_byte_by_byte)
+{
+	const struct scsi_cmd *c = &I.cmd[0].scsi;
+
+	expect_done(play_byte_by_byte, submit_read, 1);
+	ck_assert(c->status == SCSI_ST_CHECK_CONDITION && c->sense.valid && c->sense.asc == 0x29);
+	ck_assert_uint_eq(c->got, 4096);
+	for (size_t n = 0; n < 4096; n++)
+		ck_assert_uint_eq(I.data[n], (uint8_t)(n * 7));
+}
+END_TEST
+
+/*
+ * It answers a long WRITE before it has taken the data of it, of which much has not even been sent;
+ * then it takes all that comes, which must still be PDUs, and answers the next command.
+ */
+#define LONG (8u << 20)
+
+static uint8_t *long_data;
+
+static void submit_long(struct ini *i)
+{
+	struct scsi_cmd *c = &i->cmd[0].scsi;
+
+	long_data = malloc(LONG);
+	memset(long_data, 0xaa, LONG);
+	cdb_write16(c, 0, LONG / 4096, 4096, false);
+	c->lun = 1;
+	c->niov = 1;
+	c->iov[0] = (struct iovec){ long_data, LONG };
+	ck_assert_int_eq(iscsi_session_submit(i->s, &i->cmd[0]), 0);
+}
+
+static void free_long(struct ini *i, struct iscsi_cmd *cmd)
+{
+	if (cmd != &i->cmd[0])
+		return;
+	ck_assert_uint_eq(cmd->scsi.status, SCSI_ST_BUSY);
+	free(long_data);
+	long_data = NULL;
+	memset(cmd, 0x55, sizeof(*cmd));
+	submit(i, 1, false);
+}
+
+#define LOGIN_EARLY                                                                                \
+	"HeaderDigest=None\0MaxRecvDataSegmentLength=65536\0InitialR2T=No\0ImmediateData=Yes\0"    \
+	"FirstBurstLength=8388608\0"
+
+static void play_early(struct fake *f)
+{
+	static const uint8_t data[4096];
+	size_t bytes = 0;
+
+	use_keys(f, LOGIN_EARLY, sizeof(LOGIN_EARLY) - 1);
+	do_login(f);
+	read_pdu(f);
+	bytes = f->in.n;
+	reply_scsi(f, 0x21, 0x80, SCSI_ST_BUSY, 0, NULL, 0);
+	usleep(50000);
+	while (read_pdu(f)) {
+		if ((f->in.h[0] & 0x3f) == 1)
+			break;
+		ck_assert_uint_eq(f->in.h[0], 0x05);
+		ck_assert_uint_eq(from32(f->in.h + 40), bytes);
+		ck_assert(!f->in.n || f->in.data[f->in.n - 1] == 0xaa);
+		bytes += f->in.n;
+	}
+	ck_assert_uint_eq(bytes, LONG);
+	reply_scsi(f, 0x25, 0x81, 0, 0, data, sizeof(data));
+	drain(f);
+}
+
+START_TEST(an_early_answer_waits_for_the_data)
+{
+	I.on_done = free_long;
+	expect_done(play_early, submit_long, 2);
 }
 END_TEST
 
@@ -508,6 +1040,8 @@ int main(void)
 	tcase_add_test(t, login_refused);
 	tcase_add_test(t, login_redirected);
 	tcase_add_test(t, absurd_parameters);
+	tcase_add_test(t, unsolicited_data_against_our_will);
+	tcase_add_test(t, text_in_the_padding);
 	tcase_add_test(t, mutual_chap_can_not_be_dodged);
 	tcase_add_test(t, bad_arguments);
 	tcase_add_test(t, closes_after_login);
@@ -517,6 +1051,36 @@ int main(void)
 	tcase_add_test(t, async_messages);
 	tcase_add_test(t, rejects);
 	tcase_add_test(t, a_status_there_is_not);
+	tcase_add_test(t, an_opcode_there_is_not);
+	tcase_add_test(t, a_login_response_after_the_login);
+	tcase_add_test(t, a_text_response_nobody_asked_for);
+	tcase_add_test(t, a_task_management_response_nobody_asked_for);
+	tcase_add_test(t, data_in_for_a_nop);
+	tcase_add_test(t, r2t_for_a_nop);
+	tcase_add_test(t, scsi_response_for_a_nop);
+	tcase_add_test(t, nop_in_for_a_command);
+	tcase_add_test(t, an_answer_to_nothing);
+	tcase_add_test(t, two_answers_to_one_command);
+	tcase_add_test(t, two_pongs_to_one_ping);
+	tcase_add_test(t, data_in_for_a_write);
+	tcase_add_test(t, data_in_that_overlaps);
+	tcase_add_test(t, data_in_that_skips);
+	tcase_add_test(t, status_without_the_final_bit);
+	tcase_add_test(t, data_in_that_wants_an_acknowledgement);
+	tcase_add_test(t, additional_header_segments);
+	tcase_add_test(t, a_residual_larger_than_the_transfer);
+	tcase_add_test(t, r2t_for_a_read);
+	tcase_add_test(t, r2t_beyond_the_command);
+	tcase_add_test(t, r2t_for_nothing);
+	tcase_add_test(t, r2t_for_more_than_a_burst);
+	tcase_add_test(t, r2t_without_a_tag);
+	tcase_add_test(t, two_r2ts_at_once);
+	tcase_add_test(t, r2t_for_the_same_again);
+	tcase_add_test(t, pings_without_end);
+	tcase_add_test(t, a_ping_beside_an_r2t);
+	tcase_add_test(t, a_window_that_is_none);
+	tcase_add_test(t, answers_byte_by_byte);
+	tcase_add_test(t, an_early_answer_waits_for_the_data);
 	tcase_add_test(t, fuzzed_answers);
 	suite_add_tcase(s, t);
 	sr = srunner_create(s);

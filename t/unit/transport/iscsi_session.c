@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What the header promises about callbacks, lifetimes and outcomes, against a scripted target. */
+/* What the header promises about callbacks and lifetimes, against a scripted target. */
 #include "fake_target.h"
 
 static struct ini I;
@@ -310,114 +310,6 @@ START_TEST(logout_with_commands_in_flight_is_a_kill)
 }
 END_TEST
 
-/* ---- outcomes ---- */
-
-static const uint8_t *sense;
-static size_t sense_n;
-static uint8_t scsi_flags, scsi_status;
-static uint32_t scsi_residual;
-
-static void play_status(struct fake *f)
-{
-	do_login(f);
-	read_pdu(f);
-	reply_scsi(f, 0x21, scsi_flags, scsi_status, scsi_residual, sense, sense_n);
-	drain(f);
-}
-
-static void submit_read(struct ini *i)
-{
-	submit(i, 0, false);
-}
-
-static const struct scsi_cmd *outcome(uint8_t flags, uint8_t status, uint32_t residual,
-				      const void *data, size_t n)
-{
-	static struct scsi_cmd last;
-
-	scsi_flags = flags;
-	scsi_status = status;
-	scsi_residual = residual;
-	sense = data;
-	sense_n = n;
-	memset(&F, 0, sizeof(F));
-	begin(play_status);
-	I.on_up = submit_read;
-	I.want_done = 1;
-	ini_start(&I);
-	ini_run(&I);
-	ck_assert_int_eq(I.done, 1);
-	ck_assert_int_eq(I.lost, 0);
-	last = I.cmd[0].scsi;
-	end();
-	ck_assert_int_eq(last.outcome, SCSI_OUT_STATUS);
-	return &last;
-}
-
-START_TEST(statuses)
-{
-	static const uint8_t st[] = { SCSI_ST_BUSY, SCSI_ST_RESERVATION_CONFLICT, SCSI_ST_ACA_ACTIVE,
-				      SCSI_ST_TASK_SET_FULL, SCSI_ST_TASK_ABORTED };
-
-	for (size_t n = 0; n < sizeof(st); n++)
-		ck_assert_uint_eq(outcome(0x80, st[n], 0, NULL, 0)->status, st[n]);
-}
-END_TEST
-
-START_TEST(short_reads_are_visible)
-{
-	ck_assert_uint_eq(outcome(0x82, 0, 1000, NULL, 0)->got, 3096);
-	ck_assert_uint_eq(outcome(0x82, 0, 4096, NULL, 0)->got, 0);
-	ck_assert_uint_eq(outcome(0x82, 0, 0xffffffff, NULL, 0)->got, 0);
-	ck_assert_uint_eq(outcome(0x84, 0, 512, NULL, 0)->got, 4096); /* overflow */
-}
-END_TEST
-
-START_TEST(check_conditions)
-{
-	static const uint8_t full[20] = { 0, 18, 0x70, 0, 0x06, 0, 0, 0, 0, 10, 0, 0, 0, 0, 0x29, 0x01 };
-	static const uint8_t desc[10] = { 0, 8, 0x72, 0x02, 0x04, 0x0b, 0, 0, 0, 0xff };
-	static const uint8_t lie[8] = { 0xff, 0xff, 0x70, 0, 0x03 };
-	const struct scsi_cmd *c = outcome(0x80, 2, 0, full, sizeof(full));
-
-	ck_assert_uint_eq(c->status, SCSI_ST_CHECK_CONDITION);
-	ck_assert(c->sense.valid && c->sense.key == 6 && c->sense.asc == 0x29 && c->sense.ascq == 1);
-	c = outcome(0x80, 2, 0, desc, sizeof(desc));
-	ck_assert(c->sense.valid && c->sense.key == 2 && c->sense.asc == 4 && c->sense.ascq == 11);
-	c = outcome(0x80, 2, 0, lie, sizeof(lie));
-	ck_assert(c->sense.valid && c->sense.key == 3 && c->sense.asc == 0);
-	ck_assert(!outcome(0x80, 2, 0, NULL, 0)->sense.valid);
-	ck_assert(!outcome(0x80, 2, 0, "\0\0", 2)->sense.valid);
-	ck_assert(!outcome(0x80, 2, 0, "\0\1\x70", 3)->sense.valid);
-}
-END_TEST
-
-START_TEST(submit_refuses_nonsense)
-{
-	struct scsi_cmd *c;
-
-	begin(play_good);
-	ini_start(&I);
-	ck_assert_int_eq(iscsi_session_submit(I.s, &I.cmd[0]), -ENOTCONN);
-	ck_assert_int_eq(iscsi_session_probe(I.s), -ENOTCONN);
-	ini_idle(&I, 0.1);
-	c = &I.cmd[0].scsi;
-	cdb_read16(c, 0, 1, 4096);
-	c->niov = 1;
-	c->iov[0] = (struct iovec){ I.data, 4095 };
-	ck_assert_int_eq(iscsi_session_submit(I.s, &I.cmd[0]), -EINVAL);
-	c->niov = 3;
-	ck_assert_int_eq(iscsi_session_submit(I.s, &I.cmd[0]), -EINVAL);
-	cdb_test_unit_ready(c);
-	c->niov = 0;
-	c->cdb_len = 17;
-	ck_assert_int_eq(iscsi_session_submit(I.s, &I.cmd[0]), -EINVAL);
-	c->cdb_len = 0;
-	ck_assert_int_eq(iscsi_session_submit(I.s, &I.cmd[0]), -EINVAL);
-	end();
-}
-END_TEST
-
 START_TEST(local_address)
 {
 	struct sockaddr_storage ss;
@@ -452,10 +344,6 @@ int main(void)
 	tcase_add_test(t, logout_is_silent_and_ends);
 	tcase_add_test(t, logout_that_is_not_answered);
 	tcase_add_test(t, logout_with_commands_in_flight_is_a_kill);
-	tcase_add_test(t, statuses);
-	tcase_add_test(t, short_reads_are_visible);
-	tcase_add_test(t, check_conditions);
-	tcase_add_test(t, submit_refuses_nonsense);
 	tcase_add_test(t, local_address);
 	suite_add_tcase(s, t);
 	sr = srunner_create(s);
