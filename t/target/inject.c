@@ -50,7 +50,7 @@ static bool yes(const json_t *o, const char *key)
 int rule_add(const json_t *o, char *err, size_t cap)
 {
 	static const char *const whats[] = { "status", "delay", "never", "hold", "close", "reset", "cut", "reject",
-					     "response", "short", "long", "payload", "itt", "nor2t", "badr2t" };
+					     "response", "short", "long", "overflow", "payload", "itt", "nor2t", "badr2t" };
 	const char *what = json_string_value(json_object_get(o, "what"));
 	const char *hex = json_string_value(json_object_get(o, "payload"));
 	struct rule *r;

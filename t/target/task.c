@@ -104,7 +104,7 @@ static void data_in(struct conn *c, struct task *t, const struct rule *rule)
 		put32(r + 36, sn++);
 		put32(r + 40, at + (rule && !strcmp(rule->what, "long") ? rule->bytes : 0));
 		if (last && !lie)
-			put_residual(r, t, t->in_len);
+			put_residual(r, t, rule && !strcmp(rule->what, "overflow") ? t->edtl + rule->bytes : t->in_len);
 		conn_send(c, r, t->in_data + at, n, last);
 		at += n;
 		if (!len)
@@ -144,7 +144,7 @@ static void done(struct task *t, const struct rule *rule)
 		if (t->status == 0 && !t->response && t->read)
 			data_in(c, t, rule);
 		else
-			respond(c, t, t->status || t->response ? 0 : t->write ? t->got : 0);
+			respond(c, t, (!t->status && !t->response) || (rule && rule->execute) ? t->got : 0);
 	}
 	task_free(t);
 }
