@@ -134,6 +134,8 @@ static json_t *lun(const json_t *o)
 		json_array_foreach(portals, i, v)
 			d->portals |= 1ULL << (json_integer_value(v) & 63);
 	}
+	if (json_object_get(o, "asc"))
+		ua_all(d->lun, (uint8_t)integer(o, "asc", 0), (uint8_t)integer(o, "ascq", 0), NULL);
 	return ok();
 }
 
