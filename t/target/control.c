@@ -204,7 +204,7 @@ static json_t *show_log(const json_t *o)
 
 static json_t *counts(const json_t *o)
 {
-	json_t *by = json_object(), *rules = json_array();
+	json_t *by = json_object(), *rules = json_array(), *portals = json_array();
 	int sessions = 0, held = 0, tasks = 0;
 	struct list *pos;
 
@@ -226,9 +226,11 @@ static json_t *counts(const json_t *o)
 	}
 	list_for_each(pos, &T.rules)
 		json_array_append_new(rules, json_integer(list_entry(pos, struct rule, link)->hits));
-	return json_pack("{s:i,s:i,s:i,s:I,s:I,s:I,s:o,s:o}", "sessions", sessions, "held", held, "tasks", tasks,
+	for (int i = 0; i < T.nportals; i++)
+		json_array_append_new(portals, json_integer((json_int_t)T.portal[i].executed));
+	return json_pack("{s:i,s:i,s:i,s:I,s:I,s:I,s:o,s:o,s:o}", "sessions", sessions, "held", held, "tasks", tasks,
 			 "reinstated", (json_int_t)T.reinstated, "logins", (json_int_t)T.logins, "tmfs",
-			 (json_int_t)T.tmfs, "executed", by, "hits", rules);
+			 (json_int_t)T.tmfs, "executed", by, "hits", rules, "portals", portals);
 }
 
 /* Bytes of the medium as runs: "11*4096 22*8192". */

@@ -46,6 +46,7 @@ static uint32_t crc(const uint8_t *p, size_t n)
 
 void log_add(const struct task *t, const void *data, size_t len)
 {
+	T.portal[t->portal].executed++;
 	if (T.nlog == LOG_MAX)
 		return;
 	if (T.nlog == T.log_cap) {

@@ -224,6 +224,14 @@ static void read_capacity(struct task *t, const struct disk *d)
 	allocation(t, get32(t->cdb + 10));
 }
 
+static void read_capacity10(struct task *t, const struct disk *d)
+{
+	uint8_t *p = answer(t, 8);
+
+	put32(p, d->blocks > 0xffffffff ? 0xffffffff : (uint32_t)d->blocks - 1);
+	put32(p + 4, d->block_size);
+}
+
 static void mode_sense(struct task *t, const struct disk *d)
 {
 	uint8_t *p = answer(t, 24);
@@ -259,6 +267,7 @@ void scsi_run(struct task *t)
 		case 0x12: inquiry(t, d); break;
 		case 0xa0: report_luns(t); break;
 		case 0x1a: mode_sense(t, d); break;
+		case 0x25: read_capacity10(t, d); break;
 		case 0x9e:
 			if ((t->cdb[1] & 0x1f) == 0x10) {
 				read_capacity(t, d);

@@ -40,6 +40,7 @@ struct portal {
 	bool closed;         /* no new connections: they are reset */
 	int refuse;          /* login status to answer with, 0: none */
 	char redirect[64];   /* TargetAddress for login status 0101h */
+	uint64_t executed;   /* commands that came through it */
 };
 
 struct nexus { /* I_T nexus: who, and through which group */
