@@ -69,7 +69,7 @@ static int choose_for(struct io *io, struct path **out)
 		list_for_each(pos, &l->paths) {
 			struct path *p = list_entry(pos, struct path, in_lun);
 
-			if (p->id == io->stay && path_takes_io(p)) {
+			if (p->id == io->stay && path_takes_io(p) && p->view.alua <= ALUA_WORST) {
 				*out = p;
 				return has_room(p) ? 0 : POLICY_WAIT;
 			}

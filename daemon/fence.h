@@ -31,6 +31,7 @@ struct doubt {
 	bool back;              /* the path is, on a target that does not end older sessions */
 	struct timer again;     /* the next try of PREEMPT */
 	struct attempt *preempt;/* under way */
+	unsigned take;         /* reserve.c: which step of the PREEMPT is under way */
 	bool no_abort;          /* the target refuses PREEMPT AND ABORT */
 	struct list ranges;     /* struct fence */
 	unsigned n;

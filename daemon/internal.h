@@ -103,6 +103,8 @@ void path_fail(struct engine *e, struct path *p, enum path_state st, const char 
 /* All of its identification is done, the reservation too: it carries I/O. */
 void path_identified(struct engine *e, struct path *p);
 void path_drained(struct engine *e, struct path *p); /* called when p->inflight went down */
+/* Standby: the worst access state that still may get an I/O (policy.h). */
+#define ALUA_WORST 2
 bool path_takes_io(const struct path *p);
 
 /* identify.c */

@@ -13,7 +13,6 @@
 #include <string.h>
 
 #define IDENTIFY_GRACE_US (5 * US_PER_S)
-#define ALUA_WORST 2 /* standby: the worst access state that still may get an I/O (policy.h) */
 
 static const char *const state_names[] = {
 	[LUN_OK] = "ok",

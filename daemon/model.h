@@ -107,9 +107,9 @@ struct path {
 	uint64_t measured;     /* bytes, as it last said; 0: unreadable */
 	uint32_t measured_block;
 	uint64_t registered;   /* its key in the persistent reservation; 0: none */
-	uint64_t reserve_want;
+	uint64_t reserve_want, reserve_stale;
 	struct attempt *reserve_out; /* while it registers */
-	unsigned reserve_step, reserve_tries;
+	unsigned reserve_step, reserve_take, reserve_tries;
 	bool size_unread;      /* its port group was not active: to be read before any I/O on it */
 	bool mode_unread;      /* MODE SENSE met a reservation: read it once the path has registered */
 	bool admin_disabled;

@@ -4,6 +4,9 @@
  * on each login, before it carries I/O, and all of them hold one reservation: write exclusive, all
  * registrants. PREEMPT of a lost path's key makes the target refuse what that path may still deliver.
  *
+ * Keys of its own that no path has any more (of sessions that were lost with nothing in flight, of an mpiod that was killed) are
+ * removed by the next path that registers: some targets keep one for each login.
+ *
  * A key is the configured one with 16 bits that are new for each registration: to preempt the key
  * of an old login can never hit the path that has come back since.
  */
@@ -19,7 +22,7 @@
 #define PAUSE_US (20 * US_PER_MS)
 #define PREEMPT_PAUSE_US (100 * US_PER_MS)
 
-enum step { STEP_REGISTER, STEP_LOOK, STEP_RESERVE };
+enum step { STEP_REGISTER, STEP_KEYS, STEP_CLEAN, STEP_LOOK, STEP_RESERVE };
 
 static void next(struct engine *e, struct path *p);
 
@@ -41,6 +44,29 @@ static bool unit_attention(const struct scsi_cmd *c)
 {
 	return c->status == SCSI_ST_CHECK_CONDITION && c->sense.valid &&
 	       c->sense.key == SCSI_KEY_UNIT_ATTENTION;
+}
+
+/*
+ * PREEMPT takes three steps where the reservation would not live through it: RELEASE, RESERVE, PREEMPT.
+ * Between the first two another host may write: not we, and not late.
+ */
+enum { TAKE_RELEASE, TAKE_RESERVE, TAKE_PREEMPT };
+
+static unsigned first_take(const struct lun *l)
+{
+	return l->dsm->reserve_before_preempt ? TAKE_RELEASE : TAKE_PREEMPT;
+}
+
+static void build_take(struct attempt *a, unsigned take, uint64_t own, uint64_t victim, bool abort)
+{
+	static const enum scsi_pr_out actions[] = {
+		[TAKE_RELEASE] = SCSI_PR_RELEASE,
+		[TAKE_RESERVE] = SCSI_PR_RESERVE,
+		[TAKE_PREEMPT] = SCSI_PR_PREEMPT,
+	};
+
+	cdb_pr_out(a->cmd, a->buf->data, abort && take == TAKE_PREEMPT ? SCSI_PR_PREEMPT_AND_ABORT : actions[take],
+		   SCSI_PR_WRITE_EXCLUSIVE_ALL, own, take == TAKE_PREEMPT ? victim : 0);
 }
 
 static bool unsupported(const struct scsi_cmd *c)
@@ -76,6 +102,43 @@ static void retry(struct engine *e, struct path *p, const char *why)
 	}
 	p->timer.fire = step_again;
 	engine_arm(e, &p->timer, e->now + (unit_attention(p->reserve_out->cmd) ? 0 : PAUSE_US));
+}
+
+/* Is it one of our keys that no path, and no doubt, needs? */
+static bool is_stale(const struct path *p, uint64_t key)
+{
+	const struct list *pos;
+
+	if (key >> 16 != p->lun->opt->reservation_key)
+		return false;
+	list_for_each(pos, &p->lun->paths) {
+		const struct path *q = list_entry(pos, struct path, in_lun);
+
+		if (q->registered == key || (q->reserve_out && q->reserve_want == key))
+			return false;
+	}
+	list_for_each(pos, &p->lun->doubts)
+		if (list_entry(pos, struct doubt, in_lun)->key == key)
+			return false;
+	return true;
+}
+
+/* One is removed, then the keys are read again. */
+static void keys_known(struct engine *e, struct path *p, const struct attempt *a)
+{
+	uint64_t keys[64];
+	uint32_t generation;
+	int n = scsi_parse_pr_keys(a->buf->data, a->cmd->got, &generation, keys, 64);
+
+	p->reserve_step = STEP_LOOK;
+	for (int i = 0; i < n && i < 64; i++)
+		if (is_stale(p, keys[i])) {
+			p->reserve_stale = keys[i];
+			p->reserve_step = STEP_CLEAN;
+			p->reserve_take = first_take(p->lun);
+			break;
+		}
+	next(e, p);
 }
 
 /* Now it may carry I/O, or at last be asked what it would not say before. */
@@ -120,7 +183,15 @@ static void step_done(struct engine *e, struct attempt *a)
 		switch (p->reserve_step) {
 		case STEP_REGISTER:
 			p->registered = p->reserve_want;
-			p->reserve_step = STEP_LOOK;
+			p->reserve_step = STEP_KEYS;
+			next(e, p);
+			return;
+		case STEP_KEYS:
+			keys_known(e, p, a);
+			return;
+		case STEP_CLEAN:
+			if (p->reserve_take++ == TAKE_PREEMPT)
+				p->reserve_step = STEP_KEYS;
 			next(e, p);
 			return;
 		case STEP_LOOK:
@@ -130,6 +201,13 @@ static void step_done(struct engine *e, struct attempt *a)
 			registered(e, p);
 			return;
 		}
+	}
+	/* To tidy up is not worth a path: another one may have been quicker. */
+	if (p->reserve_step == STEP_CLEAN && !unit_attention(c)) {
+		p->reserve_out = NULL;
+		p->reserve_step = STEP_LOOK;
+		next(e, p);
+		return;
 	}
 	if (c->outcome == SCSI_OUT_STATUS && unsupported(c)) {
 		p->reserve_out = NULL;
@@ -154,6 +232,12 @@ static void next(struct engine *e, struct path *p)
 	switch (p->reserve_step) {
 	case STEP_REGISTER:
 		cdb_pr_out(a->cmd, a->buf->data, SCSI_PR_REGISTER_AND_IGNORE, 0, 0, p->reserve_want);
+		break;
+	case STEP_KEYS:
+		cdb_pr_in(a->cmd, SCSI_PR_READ_KEYS, ANSWER_BYTES);
+		break;
+	case STEP_CLEAN:
+		build_take(a, p->reserve_take, p->registered, p->reserve_stale, false);
 		break;
 	case STEP_LOOK:
 		cdb_pr_in(a->cmd, SCSI_PR_READ_RESERVATION, ANSWER_BYTES);
@@ -271,13 +355,19 @@ static void read_keys(struct engine *e, struct doubt *d, struct path *p)
 	}
 }
 
+static void preempt_send(struct engine *e, struct doubt *d, struct path *p);
+
 static void preempted(struct engine *e, struct attempt *a)
 {
 	struct doubt *d = a->owner;
 	const struct scsi_cmd *c = a->cmd;
 
 	d->preempt = NULL;
-	if (c->outcome == SCSI_OUT_STATUS && c->status == SCSI_ST_GOOD) {
+	if (d->take != TAKE_PREEMPT && c->outcome == SCSI_OUT_STATUS && !unit_attention(c)) {
+		/* RELEASE of what is not held, RESERVE of what another path of ours holds by now: no matter. */
+		d->take++;
+		preempt_send(e, d, a->path);
+	} else if (c->outcome == SCSI_OUT_STATUS && c->status == SCSI_ST_GOOD) {
 		fence_end(e, d, d->no_abort ? "PREEMPT of its key" : "PREEMPT AND ABORT of its key");
 	} else if (c->outcome == SCSI_OUT_STATUS && c->status == SCSI_ST_RESERVATION_CONFLICT) {
 		read_keys(e, d, a->path);
@@ -291,20 +381,15 @@ static void preempted(struct engine *e, struct attempt *a)
 	}
 }
 
-void reserve_preempt(struct engine *e, struct doubt *d)
+static void preempt_send(struct engine *e, struct doubt *d, struct path *p)
 {
-	struct path *p = speaker(d->lun, d->key);
-	struct attempt *a;
+	struct attempt *a = path_takes_io(p) ? command(e, p, preempted) : NULL;
 
-	if (d->preempt || !p) /* fence_kick() comes when there is a path */
-		return;
-	a = command(e, p, preempted);
 	if (!a) {
 		engine_arm(e, &d->again, e->now + PREEMPT_PAUSE_US);
 		return;
 	}
-	cdb_pr_out(a->cmd, a->buf->data, d->no_abort ? SCSI_PR_PREEMPT : SCSI_PR_PREEMPT_AND_ABORT,
-		   SCSI_PR_WRITE_EXCLUSIVE_ALL, p->registered, d->key);
+	build_take(a, d->take, p->registered, d->key, !d->no_abort);
 	attempt_set_data(a, a->buf->data, a->cmd->len);
 	a->owner = d;
 	a->lost = preempt_lost;
@@ -313,6 +398,16 @@ void reserve_preempt(struct engine *e, struct doubt *d)
 		d->preempt = NULL;
 		engine_arm(e, &d->again, e->now + PREEMPT_PAUSE_US);
 	}
+}
+
+void reserve_preempt(struct engine *e, struct doubt *d)
+{
+	struct path *p = speaker(d->lun, d->key);
+
+	if (d->preempt || !p) /* fence_kick() comes when there is a path */
+		return;
+	d->take = first_take(d->lun);
+	preempt_send(e, d, p);
 }
 
 /* ---- who holds what ---- */

@@ -65,6 +65,12 @@ static uint8_t rank(const struct engine *e, const struct lun *l, uint8_t state)
 	return 0;
 }
 
+/* A path through which nobody could ask for the size yet carries no I/O, not even as the last one. */
+static void view(const struct engine *e, struct path *p)
+{
+	p->view.alua = p->size_unread ? 3 : rank(e, p->lun, p->alua);
+}
+
 /* What the groups say now, on to the paths. */
 static void view_paths(struct engine *e, struct lun *l)
 {
@@ -83,7 +89,7 @@ static void view_paths(struct engine *e, struct lun *l)
 
 		if (g) /* else it is what its own answers say */
 			p->alua = g->state;
-		p->view.alua = rank(e, l, p->alua);
+		view(e, p);
 		p->view.preferred_group = g && g->preferred;
 	}
 }
@@ -104,7 +110,7 @@ static void read_sizes(struct engine *e, struct lun *l)
 	list_for_each(pos, &l->paths) {
 		struct path *p = list_entry(pos, struct path, in_lun);
 
-		if (!p->size_unread || p->state != PATH_USABLE || p->view.alua > 1)
+		if (!p->size_unread || p->state != PATH_USABLE || rank(e, l, p->alua) > 1)
 			continue;
 		path_set_state(e, p, PATH_IDENTIFYING, "its port group became active");
 		identify_start(e, p);
@@ -137,7 +143,7 @@ void groups_told(struct engine *e, struct path *p, uint8_t state)
 
 	if (!g) { /* no groups, or not that one: it is about this path alone */
 		p->alua = state;
-		p->view.alua = rank(e, l, state);
+		view(e, p);
 		lun_update(e, l);
 		verify_arm(e, l);
 		return;
@@ -357,6 +363,7 @@ static void verify_all(struct engine *e, struct timer *t)
 
 	if (l->transition_since)
 		view_paths(e, l);
+	read_sizes(e, l);
 	list_for_each(pos, &l->paths) {
 		struct path *p = list_entry(pos, struct path, in_lun);
 

@@ -79,6 +79,8 @@ struct dsm {
 	enum dsm_probe probe;
 	bool groups;         /* follow target port groups (RTPG, and STPG where TPGS says explicit) */
 	bool set_groups;     /* may change them with SET TARGET PORT GROUPS */
+	/* PREEMPT of the key that made the reservation breaks it: it is to be made anew first, by who stays. */
+	bool reserve_before_preempt;
 	const char *policy;  /* default policy of this storage; NULL: see dsm_default_policy() */
 };
 

@@ -6,6 +6,9 @@
  * the same one on each tgtd of the world. An administrator tells them apart with the LUN parameter
  * scsi_id, which changes the T10 designator only: where that is not the one tgt makes up by itself, it
  * is the identifier.
+ *
+ * Another: it frees a preempted registration that made a reservation of all registrants, and goes on looking at it for the
+ * type (spc_pr_preempt() of 1.0.85). So the reservation is released and made again by a path that stays, before that.
  */
 #include <ctype.h>
 #include <stdio.h>
@@ -49,4 +52,5 @@ const struct dsm dsm_tgt = {
 	.identity = identity,
 	.verdict = dsm_standard_verdict,
 	.probe = DSM_PROBE_TUR,
+	.reserve_before_preempt = true,
 };
