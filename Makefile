@@ -73,7 +73,7 @@ $(B)/tools/%: t/tools/%.c $(B)/libmpio.a
 
 # The engine alone, under a seeded scheduler with a virtual clock.
 SIM_OBJ := $(patsubst %.c,$(B)/%.o,$(wildcard t/sim/*.c))
-$(SIM_OBJ): ALL_CFLAGS += -I.
+$(SIM_OBJ): ALL_CFLAGS += -I. -DSIM_RESERVATIONS -DSIM_ALUA
 $(B)/sim-engine: $(SIM_OBJ) $(B)/libmpio.a
 	$(CC) $(SAN) $(LDFLAGS) -o $@ $^ $(LIBS)
 

@@ -31,7 +31,7 @@ struct identify {
 	struct scsi_provisioning prov;
 	struct scsi_capacity capacity;
 	struct scsi_mode mode;
-	bool mode_known, mode_conflict;
+	bool mode_known, mode_conflict, size_unread;
 	struct scsi_groups groups;
 };
 
@@ -190,6 +190,13 @@ static void claim(struct engine *e, struct lun *l, const struct identify *id)
 			    l->hardware ? " (hardware section)" : "", l->policy->name);
 }
 
+/* Of a LUN that nobody could ask for its size yet, enough to follow its port groups. */
+static void learn_little(struct engine *e, struct lun *l, const struct identify *id)
+{
+	if (!l->announced)
+		claim(e, l, id);
+}
+
 static void learn(struct engine *e, struct lun *l, const struct identify *id)
 {
 	bool keep = !may_reshape(l);
@@ -234,7 +241,7 @@ static struct lun *bind(struct engine *e, struct path *p, const struct identify 
 		snprintf(why, cap, "out of memory");
 		return NULL;
 	}
-	if (!same_shape(l, c) && !may_reshape(l) && !grown(l, c)) {
+	if (!id->size_unread && !same_shape(l, c) && !may_reshape(l) && !grown(l, c)) {
 		snprintf(why, cap, "another size: %llu bytes in blocks of %u, expected %llu in blocks of %u",
 			 (unsigned long long)(c->blocks * c->block_size), c->block_size,
 			 (unsigned long long)l->size, l->block_size);
@@ -301,7 +308,11 @@ static void finish(struct engine *e, struct identify *id)
 	}
 	if (!p->lun)
 		lun_attach_path(e, l, p);
-	learn(e, l, id);
+	p->size_unread = id->size_unread;
+	if (id->size_unread)
+		learn_little(e, l, id);
+	else
+		learn(e, l, id);
 	p->port_group = id->id.port_group;
 	p->relative_port = id->id.relative_port;
 	if (l->tpgs)
@@ -339,6 +350,14 @@ static bool transient(const struct scsi_cmd *c)
 	return c->status == SCSI_ST_CHECK_CONDITION &&
 	       (!c->sense.valid || c->sense.key == SCSI_KEY_UNIT_ATTENTION || c->sense.key == SCSI_KEY_ABORTED_COMMAND ||
 		(c->sense.key == SCSI_KEY_NOT_READY && c->sense.asc == 0x04));
+}
+
+/* The port's group is not active, and lets only some commands pass (SPC-4 5.15.2.4.4 and .5). */
+static bool not_active(const struct scsi_cmd *c)
+{
+	return c->outcome == SCSI_OUT_STATUS && c->status == SCSI_ST_CHECK_CONDITION && c->sense.valid &&
+	       c->sense.key == SCSI_KEY_NOT_READY && c->sense.asc == 0x04 &&
+	       (c->sense.ascq == 0x12 || (c->sense.ascq >= 0x0a && c->sense.ascq <= 0x0c));
 }
 
 /* The target does not have this page or command, which is something else than trouble with it. */
@@ -395,6 +414,12 @@ static void step_done(struct engine *e, struct attempt *a)
 		}
 		snprintf(what, sizeof(what), ret == -ENODATA ? "nothing usable in the answer" :
 							       "malformed answer");
+	} else if (id->inquiry.tpgs && not_active(c) && (st->optional || st->build == build_capacity)) {
+		id->size_unread |= st->build == build_capacity;
+		id->step++;
+		id->tries = 0;
+		next_step(e, id);
+		return;
 	} else if (c->outcome == SCSI_OUT_STATUS && transient(c) && id->tries < STEP_TRIES) {
 		id->tries++;
 		id->timer.fire = step_later;

@@ -109,6 +109,7 @@ struct path {
 	uint64_t reserve_want;
 	struct attempt *reserve_out; /* while it registers */
 	unsigned reserve_step, reserve_tries;
+	bool size_unread;      /* its port group was not active: to be read before any I/O on it */
 	bool mode_unread;      /* MODE SENSE met a reservation: read it once the path has registered */
 	bool admin_disabled;
 	uint64_t gone_since;   /* the target reports this LUN no more; 0: it does */
@@ -191,6 +192,7 @@ struct lun {
 	uint64_t transition_since; /* since when some group is in transition; 0: none is */
 	struct groups_state moves; /* what SET TARGET PORT GROUPS did so far */
 	struct attempt *moving; /* SET TARGET PORT GROUPS under way */
+	unsigned move_tries;
 	struct timer verify;   /* the next probe of all paths */
 	unsigned measuring;    /* paths whose size is being read again */
 	const struct conf_lun *conf;      /* its section, or NULL */

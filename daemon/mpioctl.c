@@ -200,6 +200,16 @@ static enum mpioctl_exit run_metrics(struct client *c, const struct args *a)
 	return ask_and_show(c, a, "metrics", NULL, NULL, show_text);
 }
 
+static enum mpioctl_exit run_explain(struct client *c, const struct args *a)
+{
+	return ask_and_show(c, a, "explain", "lun", a->words[0], show_explain);
+}
+
+static enum mpioctl_exit run_reservations(struct client *c, const struct args *a)
+{
+	return ask_and_show(c, a, "reservations", a->words[0] ? "lun" : NULL, a->words[0], show_reservations);
+}
+
 static enum mpioctl_exit run_rescan(struct client *c, const struct args *a)
 {
 	return ask_and_show(c, a, "rescan", NULL, NULL, show_nothing);
@@ -221,6 +231,10 @@ static const struct command commands[] = {
 	{ { "show", NULL }, 1, 1, "", run_show, "show LUN", "one LUN, with all there is to say" },
 	{ { "paths", NULL }, 0, 1, "", run_paths, "paths [LUN]", "all paths, or those of a LUN" },
 	{ { "sessions", NULL }, 0, 0, "", run_sessions, "sessions", "logins, one for each portal" },
+	{ { "explain", NULL }, 1, 1, "", run_explain, "explain LUN",
+	  "where the next I/O goes, and why not elsewhere" },
+	{ { "reservations", NULL }, 0, 1, "", run_reservations, "reservations [LUN]",
+	  "who has registered and reserved what" },
 	{ { "events", NULL }, 0, 0, "fn", run_events, "events [-f] [-n N]",
 	  "what happened; -f: and what happens, -n: the last N" },
 	{ { "metrics", NULL }, 0, 0, "", run_metrics, "metrics", "all counters, for Prometheus" },

@@ -115,6 +115,12 @@ void show_sessions(const struct output *o, const json_t *data);
 /* mpioctl_lun.c: one LUN with all there is to say. */
 void show_lun(const struct output *o, const json_t *lun);
 
+/* mpioctl_why.c: explain, reservations, the doubts of one LUN (nothing without any), port groups as text. */
+void show_explain(const struct output *o, const json_t *data);
+void show_reservations(const struct output *o, const json_t *data);
+void show_doubts(const struct output *o, const json_t *lun);
+char *format_groups(char *buf, size_t room, const json_t *groups);
+
 /* Members of a JSON object; "", 0 and false when missing. */
 const char *get_string(const json_t *o, const char *key);
 json_int_t get_number(const json_t *o, const char *key);

@@ -34,7 +34,8 @@ static const char *no_path(const json_t *lun, char *buf)
 
 static void facts(const struct output *o, const json_t *lun)
 {
-	char a[FORMAT_MAX * 2];
+	char a[FORMAT_MAX * 2], groups[512];
+	const char *hardware = get_string(lun, "hardware");
 	const char *section = get_string(lun, "section");
 	json_int_t waiting = get_number(lun, "waiting");
 
@@ -53,8 +54,12 @@ static void facts(const struct output *o, const json_t *lun)
 	     get_bool(lun, "write_same") ? ", WRITE SAME" : "");
 	fact(o, "Policy", "%s%s", get_string(lun, "policy"),
 	     get_bool(lun, "policy_by_admin") ? " (set with mpioctl, until the next start)" : "");
-	fact(o, "Handled as", "%s%s%s%s", get_string(lun, "dsm"), *section ? ", section [lun " : "",
-	     section, *section ? "]" : "");
+	fact(o, "Handled as", "%s%s%s%s%s%s%s", get_string(lun, "dsm"), *section ? ", section [lun " : "",
+	     section, *section ? "]" : "", *hardware ? ", section [hardware " : "", hardware, *hardware ? "]" : "");
+	if (json_array_size(json_object_get(lun, "port_groups")))
+		fact(o, "Port groups", "%s", format_groups(groups, sizeof(groups), json_object_get(lun, "port_groups")));
+	fact(o, "Fence", "%s, given up after %g s", get_string(lun, "fence"),
+	     json_real_value(json_object_get(lun, "fence_timeout")));
 	fact(o, "No path", "%s", no_path(lun, a));
 	fact(o, "Queue depth", "%" JSON_INTEGER_FORMAT " commands on each path",
 	     get_number(lun, "queue_depth"));
@@ -110,7 +115,9 @@ void show_lun(const struct output *o, const json_t *lun)
 	fprintf(o->to, "%s%s%s  ", show_paint(o, COLOR_BOLD), get_string(lun, "name"),
 		show_paint(o, COLOR_OFF));
 	show_lun_state(o, lun);
-	fprintf(o->to, "\n\n");
+	putc('\n', o->to);
+	show_doubts(o, lun);
+	putc('\n', o->to);
 	facts(o, lun);
 	json_array_foreach(paths, i, p)
 		one_path(o, p, get_string(lun, "policy"));

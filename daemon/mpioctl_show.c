@@ -135,6 +135,18 @@ static void cell_state(struct table *t, const json_t *o)
 	table_cell(t, state, show_color(state));
 }
 
+/* A path that is usable, but in a lesser port group, is called after that. */
+static void cell_path_state(struct table *t, const json_t *p)
+{
+	const char *alua = get_string(p, "alua");
+
+	if (strcmp(get_string(p, "state"), "usable") || !strcmp(alua, "none") || !strcmp(alua, "active/optimized"))
+		cell_state(t, p);
+	else
+		table_cell(t, !strcmp(alua, "active/non-optimized") ? "non-optimized" : alua,
+			   strcmp(alua, "unavailable") && strcmp(alua, "offline") ? NULL : COLOR_YELLOW);
+}
+
 /* The paths of one LUN, short. */
 static void status_paths(const struct output *o, const json_t *paths)
 {
@@ -148,6 +160,7 @@ static void status_paths(const struct output *o, const json_t *paths)
 		{ "LATENCY", TABLE_RIGHT | TABLE_OPTIONAL, 0 },
 		{ "QUEUE", TABLE_RIGHT | TABLE_OPTIONAL, 0 },
 		{ "RETRIES", TABLE_RIGHT | TABLE_OPTIONAL, 0 },
+		{ "ALUA", TABLE_OPTIONAL, 0 },
 		{ NULL, 0, 0 },
 	};
 	json_t *sorted = show_sorted(paths), *p;
@@ -156,7 +169,7 @@ static void status_paths(const struct output *o, const json_t *paths)
 
 	json_array_foreach(sorted, i, p) {
 		table_cell(t, get_string(p, "name"), NULL);
-		cell_state(t, p);
+		cell_path_state(t, p);
 		cell_age(t, p);
 		cell_bytes(t, p, "read_bytes");
 		cell_bytes(t, p, "write_bytes");
@@ -164,6 +177,7 @@ static void status_paths(const struct output *o, const json_t *paths)
 		cell_latency(t, p);
 		cell_count(t, p, "inflight", NULL);
 		cell_count(t, p, "retries", NULL);
+		table_cell(t, get_string(p, "alua"), NULL);
 		table_note(t, get_string(p, "reason"));
 	}
 	table_print(t, o, 2);
@@ -201,6 +215,7 @@ static void status_lun(const struct output *o, const json_t *lun)
 	fprintf(o->to, "\n%s%s%s  ", show_paint(o, COLOR_BOLD), name, show_paint(o, COLOR_OFF));
 	show_lun_state(o, lun);
 	putc('\n', o->to);
+	show_doubts(o, lun);
 	snprintf(facts, sizeof(facts), "%s%s%s, %s%s, %" JSON_INTEGER_FORMAT " client%s",
 		 strcmp(name, id) ? id : "", strcmp(name, id) ? ", " : "",
 		 get_bool(lun, "exported") ? format_bytes(size, get_number(lun, "size"))
@@ -225,6 +240,16 @@ static json_t *orphans(const json_t *sessions)
 	return out;
 }
 
+/* Of the last login. */
+static void cell_group(struct table *t, const json_t *s)
+{
+	const json_t *v = json_object_get(s, "portal_group");
+	char buf[FORMAT_MAX];
+
+	snprintf(buf, sizeof(buf), "%" JSON_INTEGER_FORMAT, json_integer_value(v));
+	table_cell(t, json_is_integer(v) ? buf : "-", NULL);
+}
+
 static void print_sessions(const struct output *o, const json_t *sessions, int indent)
 {
 	static const struct table_column cols[] = {
@@ -237,6 +262,8 @@ static void print_sessions(const struct output *o, const json_t *sessions, int i
 		{ "LOSSES", TABLE_RIGHT, 0 },
 		{ "PATHS", TABLE_RIGHT, 0 },
 		{ "WINDOW", TABLE_RIGHT | TABLE_OPTIONAL, 0 },
+		{ "GROUP", TABLE_RIGHT | TABLE_OPTIONAL, 0 },
+		{ "REINSTATE", TABLE_OPTIONAL, 0 },
 		{ "INTERFACE", TABLE_OPTIONAL, 0 },
 		{ NULL, 0, 0 },
 	};
@@ -258,6 +285,8 @@ static void print_sessions(const struct output *o, const json_t *sessions, int i
 		cell_count(t, s, "losses", COLOR_YELLOW);
 		table_cell(t, format_count(buf, (json_int_t)paths), NULL);
 		cell_count(t, s, "window", NULL);
+		cell_group(t, s);
+		table_cell(t, get_string(s, "reinstatement"), NULL);
 		table_cell(t, *interface ? interface : "-", NULL);
 		table_note(t, get_string(s, "reason"));
 	}
@@ -270,12 +299,13 @@ void show_headline(const struct output *o, const json_t *data)
 {
 	const json_t *luns = json_object_get(data, "luns");
 	const json_t *sessions = json_object_get(data, "sessions");
-	size_t n = json_array_size(luns), i, bad = 0, degraded = 0, down = 0;
+	size_t n = json_array_size(luns), i, bad = 0, degraded = 0, down = 0, doubts = 0;
 	json_t *lun, *s;
 
 	json_array_foreach(luns, i, lun) {
 		bad += !strcmp(get_string(lun, "state"), "no-path");
 		degraded += !strcmp(get_string(lun, "state"), "degraded");
+		doubts += json_array_size(json_object_get(lun, "doubts")) > 0;
 	}
 	json_array_foreach(sessions, i, s)
 		down += !get_bool(s, "usable") && strcmp(get_string(s, "state"), "disabled");
@@ -288,10 +318,13 @@ void show_headline(const struct output *o, const json_t *data)
 	if (degraded)
 		fprintf(o->to, ", %s%zu degraded%s", show_paint(o, COLOR_YELLOW), degraded,
 			show_paint(o, COLOR_OFF));
+	if (doubts)
+		fprintf(o->to, ", %s%zu with writes in doubt%s", show_paint(o, COLOR_YELLOW), doubts,
+			show_paint(o, COLOR_OFF));
 	if (down)
 		fprintf(o->to, ", %s%zu of %zu sessions down%s", show_paint(o, COLOR_YELLOW), down,
 			json_array_size(sessions), show_paint(o, COLOR_OFF));
-	fprintf(o->to, "%s\n", n && !bad && !degraded && !down ? ", all ok" : "");
+	fprintf(o->to, "%s\n", n && !bad && !degraded && !down && !doubts ? ", all ok" : "");
 }
 
 void show_status(const struct output *o, const json_t *data)
@@ -339,7 +372,7 @@ void show_paths(const struct output *o, const json_t *data)
 
 		table_cell(t, get_string(p, "name"), NULL);
 		table_cell(t, *export ? export : "-", NULL);
-		cell_state(t, p);
+		cell_path_state(t, p);
 		cell_age(t, p);
 		cell_count(t, p, "reads", NULL);
 		cell_count(t, p, "writes", NULL);

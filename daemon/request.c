@@ -90,7 +90,7 @@ static void request_end(struct engine *e, struct request *r)
 	l->queued_bytes -= data_bytes(r);
 	e->inflight_bytes -= data_bytes(r);
 	e->ops->request_done(e->arg, r);
-	if (e->mutate == ENGINE_COMPLETE_TWICE && l->queued % 64 == 63)
+	if (e->mutate == ENGINE_COMPLETE_TWICE && l->queued % 4 == 3)
 		e->ops->request_done(e->arg, r);
 	if (locked)
 		for (r = writer_next(l); r; r = writer_next(l))

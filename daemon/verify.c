@@ -11,6 +11,7 @@
 
 #define ANSWER_BYTES 1024
 #define SHORTLY_US (500 * US_PER_MS) /* while a group is in transition, or none is active */
+#define MOVE_TRIES 8 /* unit attentions in a row */
 #define TRANSITION_US (60 * US_PER_S) /* how long a transition may take where the target does not say */
 
 const char *groups_state_name(uint8_t state)
@@ -95,6 +96,21 @@ static const struct scsi_port_group *old_group(const struct scsi_groups *g, uint
 	return NULL;
 }
 
+/* Paths whose groups are active now, but were not when their LUN was asked for its size. */
+static void read_sizes(struct engine *e, struct lun *l)
+{
+	struct list *pos;
+
+	list_for_each(pos, &l->paths) {
+		struct path *p = list_entry(pos, struct path, in_lun);
+
+		if (!p->size_unread || p->state != PATH_USABLE || p->view.alua > 1)
+			continue;
+		path_set_state(e, p, PATH_IDENTIFYING, "its port group became active");
+		identify_start(e, p);
+	}
+}
+
 void groups_learn(struct engine *e, struct lun *l, const struct scsi_groups *g)
 {
 	struct scsi_groups old = l->groups;
@@ -109,6 +125,7 @@ void groups_learn(struct engine *e, struct lun *l, const struct scsi_groups *g)
 				    "target port group %u is %s, it was %s", g->g[i].id,
 				    groups_state_name(g->g[i].state), groups_state_name(was->state));
 	}
+	read_sizes(e, l);
 	lun_update(e, l);
 }
 
@@ -134,13 +151,21 @@ void groups_told(struct engine *e, struct path *p, uint8_t state)
 
 /* ---- explicit: SET TARGET PORT GROUPS ---- */
 
+static int move_send(struct engine *e, struct lun *l, struct path *via, uint16_t to);
+
 static void moved(struct engine *e, struct attempt *a)
 {
 	struct path *p = a->path;
 	struct lun *l = p->lun;
 	const struct scsi_cmd *c = a->cmd;
+	bool news = c->outcome == SCSI_OUT_STATUS && c->status == SCSI_ST_CHECK_CONDITION && c->sense.valid &&
+		    c->sense.key == SCSI_KEY_UNIT_ATTENTION;
 
 	l->moving = NULL;
+	/* It has not run (SAM-5 5.14): once more. What the news is about is asked for after that. */
+	if (news && p->state == PATH_USABLE && l->move_tries++ < MOVE_TRIES &&
+	    move_send(e, l, p, l->moves.moved_to) == 0)
+		return;
 	if (c->outcome != SCSI_OUT_STATUS || c->status != SCSI_ST_GOOD)
 		engine_emit(e, EVENT_WARNING, "port-group", l, p->name,
 			    "SET TARGET PORT GROUPS was refused: %s %02x/%02x",
@@ -157,22 +182,30 @@ static void move_lost(struct engine *e, struct attempt *a)
 	a->path->lun->moving = NULL;
 }
 
-static void move(struct engine *e, struct lun *l, struct path *via, const struct groups_decision *d)
+static int move_send(struct engine *e, struct lun *l, struct path *via, uint16_t to)
 {
 	struct buf *b = buf_get(e->pool, SCSI_STPG_LEN);
 	struct attempt *a = b ? attempt_new(e, via->session, via, b) : NULL;
 
 	buf_put(b);
 	if (!a)
-		return;
-	cdb_set_group(a->cmd, a->buf->data, DSM_ALUA_AO, d->to);
+		return -1;
+	cdb_set_group(a->cmd, a->buf->data, DSM_ALUA_AO, to);
 	attempt_set_data(a, a->buf->data, a->cmd->len);
 	a->done = moved;
 	a->lost = move_lost;
-	groups_moved(&l->moves, d->to, e->now);
 	if (attempt_send(e, a))
-		return;
+		return -1;
 	l->moving = a;
+	return 0;
+}
+
+static void move(struct engine *e, struct lun *l, struct path *via, const struct groups_decision *d)
+{
+	groups_moved(&l->moves, d->to, e->now);
+	l->move_tries = 0;
+	if (move_send(e, l, via, d->to))
+		return;
 	engine_emit(e, EVENT_WARNING, "port-group", l, via->name,
 		    "asks for target port group %u to become active/optimized: %s", d->to, d->why);
 }

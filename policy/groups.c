@@ -105,7 +105,7 @@ struct groups_decision groups_decide(struct groups_state *st, const struct group
 	if (!to)
 		return stay(UINT64_MAX);
 	if (!some_active)
-		return go(st, to, 0, now, "no group that is active can be reached");
+		return go(st, to, to->healthy_since + GROUPS_SETTLE_US, now, "no group that is active can be reached");
 	if (!to->preferred || preferred_leads || failback_us == UINT64_MAX)
 		return stay(UINT64_MAX);
 	return go(st, to, to->healthy_since + failback_us, now, "it is the preferred one");

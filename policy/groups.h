@@ -3,7 +3,8 @@
  * Explicit ALUA: when to move a LUN to another target port group with SET TARGET PORT GROUPS
  * (SPC-4 6.45), and when to leave it alone. Pure: microseconds of any monotonic clock, handed in.
  *
- * Two reasons to move: NEED, no group is active and a healthy one could be; FAILBACK, the preferred
+ * Two reasons to move: NEED, no group is active and a healthy one could be (a group that has only just come: others may be
+ * about to); FAILBACK, the preferred
  * group (PREF bit) is healthy for long enough and is not active/optimized. Nothing flaps: a move that
  * was undone by somebody else (another host) doubles the pause before the next one.
  */
@@ -32,6 +33,7 @@ struct groups_state {
 
 #define GROUPS_PAUSE_MIN_US 5000000ULL
 #define GROUPS_PAUSE_MAX_US 600000000ULL
+#define GROUPS_SETTLE_US 2000000ULL /* a group that is reachable for less says little about the others */
 #define GROUPS_CALM_US 900000000ULL /* a move that lasts so long resets the pause */
 
 struct groups_decision {

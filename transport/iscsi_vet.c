@@ -301,22 +301,6 @@ static bool exact(const struct scsi_cmd *c)
 	}
 }
 
-static bool known_status(uint8_t status)
-{
-	switch (status) {
-	case SCSI_ST_GOOD:
-	case SCSI_ST_CHECK_CONDITION:
-	case SCSI_ST_CONDITION_MET:
-	case SCSI_ST_BUSY:
-	case SCSI_ST_RESERVATION_CONFLICT:
-	case SCSI_ST_TASK_SET_FULL:
-	case SCSI_ST_ACA_ACTIVE:
-	case SCSI_ST_TASK_ABORTED:
-		return true;
-	}
-	return false;
-}
-
 /*
  * The end of a command, p being a SCSI Response or a Data-In with status. How much was moved is
  * what was seen to move, less what the target says it did not use (RFC 7143 11.4.5).
@@ -329,8 +313,6 @@ static enum iscsi_vet_step finish(struct iscsi_vet *v, struct iscsi_vet_cmd **at
 	uint32_t got = s->dir == SCSI_DIR_IN ? c->in : c->out;
 	uint8_t flags = p[1] & (FLAG_OVERFLOW | FLAG_UNDERFLOW);
 
-	if (!known_status(p[3]))
-		return broken(v, "SCSI status %02xh", p[3]);
 	if (flags == (FLAG_OVERFLOW | FLAG_UNDERFLOW))
 		return broken(v, "residual overflow and underflow at once");
 	if (got > s->len)

@@ -59,9 +59,9 @@ _mpioctl() {
 		return
 	fi
 	case ${#plain[@]}:${plain[*]} in
-	0:) _mpioctl_offer "$(_mpioctl_lines status show paths sessions events top metrics path \
-		policy reload rescan wait)" ;;
-	1:show | 1:paths | 1:policy | 1:wait) _mpioctl_offer "$(_mpioctl_names export paths | sort -u)" ;;
+	0:) _mpioctl_offer "$(_mpioctl_lines status show paths sessions explain reservations events top \
+		metrics path policy reload rescan wait)" ;;
+	1:show | 1:paths | 1:policy | 1:wait | 1:explain | 1:reservations) _mpioctl_offer "$(_mpioctl_names export paths | sort -u)" ;;
 	1:path) _mpioctl_offer "$(_mpioctl_lines disable enable drain)" ;;
 	2:path\ *) _mpioctl_offer "$(_mpioctl_names name paths)"$'\n'"$(_mpioctl_names name sessions)" ;;
 	2:policy\ *) _mpioctl_offer "$(_mpioctl_lines failover-only round-robin round-robin-subset \

@@ -190,10 +190,11 @@ static void next(struct sim *s, struct slot *w)
 		submit(s, w);
 }
 
-static void check_data(struct sim *s, struct slot *w)
+static void check_data(struct sim *s, struct slot *w, unsigned how)
 {
 	const struct request *r = &w->r;
 	uint64_t first = r->offset / GRANULE, id;
+	const char *wrong;
 
 	for (uint64_t i = 0; i < r->len / GRANULE; i++) {
 		if (!read_stamp(r->data + i * GRANULE, granule_where(w->disk, first + i), &id)) {
@@ -201,10 +202,10 @@ static void check_data(struct sim *s, struct slot *w)
 				 (unsigned long long)(first + i));
 			return;
 		}
-		if (!check_read(&w->disk->g[first + i], id, w->start)) {
-			sim_fail(s, "disk %d granule %llu: write %llu was read, which is overwritten or "
-				 "never was", w->disk->index, (unsigned long long)(first + i),
-				 (unsigned long long)id);
+		wrong = check_read(&w->disk->g[first + i], id, w->start, s->now, how);
+		if (wrong) {
+			sim_fail(s, "disk %d granule %llu: write %llu was read, %s", w->disk->index,
+				 (unsigned long long)(first + i), (unsigned long long)id, wrong);
 			return;
 		}
 	}
@@ -214,15 +215,18 @@ void client_done(struct sim *s, struct request *r)
 {
 	struct slot *w = slot_of(r);
 	struct disk *d = w->disk;
-	/* A trim is advice. What ran before a power loss and was acknowledged after it may be lost,
-	 * as everything that is not flushed. */
-	bool sure = r->op != REQUEST_TRIM && (r->fua || d->lost_power < w->start);
+	unsigned how = (r->err ? 0 : CHECK_OK) | (r->fua ? CHECK_DURABLE : 0) |
+		       (d->lost_power < w->start ? CHECK_FRESH : 0);
 
 	if (!w->busy) {
 		sim_fail(s, "a request completed twice");
 		return;
 	}
 	w->busy = false;
+	/* A trim is advice. What ran before a power loss and was acknowledged after it may be lost,
+	 * as everything that is not flushed. */
+	if (r->op != REQUEST_TRIM && (how & (CHECK_DURABLE | CHECK_FRESH)))
+		how |= CHECK_SURE;
 	if (watched(s, w))
 		sim_trace(s, "slot %llu is done: op %u, error %d", (unsigned long long)w->id, r->op,
 			  r->err);
@@ -232,7 +236,7 @@ void client_done(struct sim *s, struct request *r)
 		s->stall_us = s->now - w->start;
 	if (r->op == REQUEST_READ) {
 		if (!r->err)
-			check_data(s, w);
+			check_data(s, w, how);
 		if (w->reading_all && !r->err)
 			w->read_all_done = true;
 		w->reading_all = false;
@@ -245,8 +249,7 @@ void client_done(struct sim *s, struct request *r)
 		}
 	} else {
 		for (uint64_t i = 0; i < r->len / GRANULE; i++)
-			check_end(&d->g[r->offset / GRANULE + i], w->id, w->start, s->now,
-				  !r->err, sure, r->fua);
+			check_end(&d->g[r->offset / GRANULE + i], w->id, w->start, s->now, how);
 	}
 	buf_put(r->buf);
 	r->buf = NULL;

@@ -46,16 +46,20 @@ void disk_init(struct sim *s, struct disk *d, int index)
 	d->g = calloc(d->ngranules, sizeof(*d->g));
 	for (uint64_t i = 0; i < d->ngranules; i++)
 		check_begin(&d->g[i], 0, 0, 0, 0)->end = 0;
+	alua_init(s, d);
+	if (s->reservations && sim_chance(s, 30))
+		reserve_foreign(d);
 }
 
 void disk_power_loss(struct disk *d, uint64_t now)
 {
 	d->lost_power = now;
 	memcpy(d->data, d->stable, d->blocks * d->block_size);
+	reserve_power_loss(d);
 	check_power_loss(d);
 }
 
-static void check_condition(struct answer *a, uint8_t key, uint8_t asc, uint8_t ascq)
+void disk_check_condition(struct answer *a, uint8_t key, uint8_t asc, uint8_t ascq)
 {
 	a->status = SCSI_ST_CHECK_CONDITION;
 	a->key = key;
@@ -63,39 +67,55 @@ static void check_condition(struct answer *a, uint8_t key, uint8_t asc, uint8_t 
 	a->ascq = ascq;
 }
 
-static uint8_t *answer(struct answer *a, uint32_t len)
+uint8_t *disk_answer(struct answer *a, uint32_t len)
 {
 	a->data = calloc(1, len ? len : 1);
 	a->len = len;
 	return a->data;
 }
 
-static void vpd(struct disk *d, uint8_t page, struct answer *a)
+/* VPD 83h: the LUN, and with port groups the port it is asked through and its group. */
+static void vpd_id(const struct disk *d, const struct nexus *x, struct answer *a)
+{
+	uint8_t *p = disk_answer(a, 4 + 12 + (d->tpgs ? 16 : 0));
+
+	p[1] = 0x83;
+	p[3] = a->len - 4;
+	p[4] = 0x01; /* binary */
+	p[5] = 0x03; /* NAA, of the logical unit */
+	p[7] = 8;
+	memcpy(p + 8, d->naa, 8);
+	for (int i = 0; i < 2 && d->tpgs; i++) {
+		uint8_t *q = p + 16 + 8 * i;
+
+		q[0] = 0x51; /* iSCSI, binary */
+		q[1] = 0x94 + i; /* of the target port: relative number, port group */
+		q[3] = 4;
+		q[7] = i ? x->port->tpgt : x->port->index + 1;
+	}
+}
+
+static void vpd(struct disk *d, const struct nexus *x, uint8_t page, struct answer *a)
 {
 	static const uint8_t pages[] = { 0x00, 0x80, 0x83, 0xb0, 0xb2 };
 	uint8_t *p;
 
 	switch (page) {
 	case 0x00:
-		p = answer(a, 4 + sizeof(pages));
+		p = disk_answer(a, 4 + sizeof(pages));
 		p[3] = sizeof(pages);
 		memcpy(p + 4, pages, sizeof(pages));
 		break;
 	case 0x80:
-		p = answer(a, 8);
+		p = disk_answer(a, 8);
 		p[3] = 4;
 		memcpy(p + 4, "SER0", 4);
 		break;
 	case 0x83:
-		p = answer(a, 4 + 4 + 8);
-		p[3] = 12;
-		p[4] = 0x01; /* binary */
-		p[5] = 0x03; /* NAA, of the logical unit */
-		p[7] = 8;
-		memcpy(p + 8, d->naa, 8);
-		break;
+		vpd_id(d, x, a);
+		return;
 	case 0xb0:
-		p = answer(a, 64);
+		p = disk_answer(a, 64);
 		p[3] = 60;
 		put32(p + 8, d->max_transfer);
 		put32(p + 20, d->has_unmap ? 1000 : 0);
@@ -103,28 +123,29 @@ static void vpd(struct disk *d, uint8_t page, struct answer *a)
 		put32(p + 40, d->max_ws);
 		break;
 	case 0xb2:
-		p = answer(a, 8);
+		p = disk_answer(a, 8);
 		p[3] = 4;
 		p[5] = d->has_unmap << 7 | d->ws_unmap << 6 | (d->zero_unmapped ? 1 << 2 : 0);
 		break;
 	default:
-		check_condition(a, SCSI_KEY_ILLEGAL_REQUEST, 0x24, 0);
+		disk_check_condition(a, SCSI_KEY_ILLEGAL_REQUEST, 0x24, 0);
 		return;
 	}
 	p[1] = page;
 }
 
-static void inquiry(struct disk *d, const uint8_t *cdb, struct answer *a)
+static void inquiry(struct disk *d, const struct nexus *x, const uint8_t *cdb, struct answer *a)
 {
 	uint8_t *p;
 
 	if (cdb[1] & 1) {
-		vpd(d, cdb[2], a);
+		vpd(d, x, cdb[2], a);
 		return;
 	}
-	p = answer(a, 36);
+	p = disk_answer(a, 36);
 	p[2] = 5;
 	p[4] = 31;
+	p[5] = d->tpgs << 4;
 	memcpy(p + 8, "SIM     MODEL DISK      0001", 28);
 }
 
@@ -132,7 +153,7 @@ static bool range_ok(const struct disk *d, uint64_t lba, uint64_t n, struct answ
 {
 	if (lba <= d->blocks && n <= d->blocks - lba)
 		return true;
-	check_condition(a, SCSI_KEY_ILLEGAL_REQUEST, 0x21, 0);
+	disk_check_condition(a, SCSI_KEY_ILLEGAL_REQUEST, 0x21, 0);
 	return false;
 }
 
@@ -158,9 +179,9 @@ static void io(struct sim *s, struct disk *d, const struct scsi_cmd *c, struct a
 			sim_fail(s, "READ of %llu blocks, the limit is %u", (unsigned long long)n,
 				 d->max_transfer);
 		if (s->mutate && !strcmp(s->mutate, "stale-read") && sim_chance(s, 2))
-			memcpy(answer(a, n * bs), d->stable + lba * bs, n * bs);
+			memcpy(disk_answer(a, n * bs), d->stable + lba * bs, n * bs);
 		else
-			memcpy(answer(a, n * bs), d->data + lba * bs, n * bs);
+			memcpy(disk_answer(a, n * bs), d->data + lba * bs, n * bs);
 		return;
 	case 0x8a:
 		if (!range_ok(d, lba, n, a))
@@ -168,7 +189,7 @@ static void io(struct sim *s, struct disk *d, const struct scsi_cmd *c, struct a
 		if (c->len != n * bs)
 			sim_fail(s, "WRITE: %u bytes for %llu blocks", c->len, (unsigned long long)n);
 		if (c->cdb[1] & 8 && !d->has_fua) {
-			check_condition(a, SCSI_KEY_ILLEGAL_REQUEST, 0x24, 0);
+			disk_check_condition(a, SCSI_KEY_ILLEGAL_REQUEST, 0x24, 0);
 			return;
 		}
 		if (d->max_transfer && n > d->max_transfer)
@@ -180,11 +201,11 @@ static void io(struct sim *s, struct disk *d, const struct scsi_cmd *c, struct a
 		return;
 	case 0x93:
 		if (!d->has_ws16) {
-			check_condition(a, SCSI_KEY_ILLEGAL_REQUEST, 0x20, 0);
+			disk_check_condition(a, SCSI_KEY_ILLEGAL_REQUEST, 0x20, 0);
 			return;
 		}
 		if ((d->max_ws && n > d->max_ws) || (c->cdb[1] & 8 && !d->ws_unmap)) {
-			check_condition(a, SCSI_KEY_ILLEGAL_REQUEST, 0x24, 0);
+			disk_check_condition(a, SCSI_KEY_ILLEGAL_REQUEST, 0x24, 0);
 			return;
 		}
 		if (!range_ok(d, lba, n, a))
@@ -194,7 +215,7 @@ static void io(struct sim *s, struct disk *d, const struct scsi_cmd *c, struct a
 		return;
 	case 0x42:
 		if (!d->has_unmap) {
-			check_condition(a, SCSI_KEY_ILLEGAL_REQUEST, 0x20, 0);
+			disk_check_condition(a, SCSI_KEY_ILLEGAL_REQUEST, 0x20, 0);
 			return;
 		}
 		lba = be64(p + 8);
@@ -207,7 +228,7 @@ static void io(struct sim *s, struct disk *d, const struct scsi_cmd *c, struct a
 
 static void report_luns(struct sim *s, struct conn *c, struct answer *a)
 {
-	uint8_t *p = answer(a, 8 + 8 * MAX_DISKS);
+	uint8_t *p = disk_answer(a, 8 + 8 * MAX_DISKS);
 	int n = 0;
 
 	for (int i = 0; i < s->ndisks; i++)
@@ -227,7 +248,8 @@ static void note_seen(struct conn *c, unsigned lun, const uint8_t *cdb)
 		c->seen[lun] |= SEEN_SIZE;
 }
 
-static void other(struct sim *s, struct disk *d, const struct scsi_cmd *cmd, struct answer *a)
+static void other(struct sim *s, struct disk *d, const struct nexus *x, const struct scsi_cmd *cmd,
+		  struct answer *a)
 {
 	uint8_t *p;
 
@@ -235,10 +257,10 @@ static void other(struct sim *s, struct disk *d, const struct scsi_cmd *cmd, str
 	case 0x00:
 		break;
 	case 0x12:
-		inquiry(d, cmd->cdb, a);
+		inquiry(d, x, cmd->cdb, a);
 		break;
 	case 0x1a:
-		p = answer(a, 4 + 20);
+		p = disk_answer(a, 4 + 20);
 		p[0] = 23;
 		p[2] = d->has_fua || d->fua_lies ? 0x10 : 0;
 		p[4] = 0x08;
@@ -246,7 +268,7 @@ static void other(struct sim *s, struct disk *d, const struct scsi_cmd *cmd, str
 		p[6] = 4;
 		break;
 	case 0x9e:
-		p = answer(a, 32);
+		p = disk_answer(a, 32);
 		put32(p + 4, d->blocks - 1);
 		put32(p + 8, d->block_size);
 		p[14] = d->has_unmap << 7 | d->zero_unmapped << 6;
@@ -254,20 +276,45 @@ static void other(struct sim *s, struct disk *d, const struct scsi_cmd *cmd, str
 	case 0x35:
 	case 0x91:
 		if (cmd->cdb[0] == 0x35 ? !d->sync10 : !d->sync16) {
-			check_condition(a, SCSI_KEY_ILLEGAL_REQUEST, 0x20, 0);
+			disk_check_condition(a, SCSI_KEY_ILLEGAL_REQUEST, 0x20, 0);
 			break;
 		}
 		if (!s->mutate || strcmp(s->mutate, "early-flush"))
 			copy(d, 0, d->blocks);
 		break;
+	case 0x5e:
+		reserve_in(d, cmd->cdb, a);
+		break;
+	case 0x5f:
+		reserve_out(s, d, x, cmd, a);
+		break;
+	case 0xa3:
+		alua_report(s, d, cmd->cdb, a);
+		break;
+	case 0xa4:
+		alua_set(s, d, x, cmd, a);
+		break;
 	default:
-		check_condition(a, SCSI_KEY_ILLEGAL_REQUEST, 0x20, 0);
+		disk_check_condition(a, SCSI_KEY_ILLEGAL_REQUEST, 0x20, 0);
 	}
 }
 
 static bool is_io(uint8_t op)
 {
 	return op == 0x88 || op == 0x8a || op == 0x93 || op == 0x42;
+}
+
+static void perform(struct sim *s, struct disk *d, const struct nexus *x, const struct scsi_cmd *cmd,
+		    struct answer *a)
+{
+	if (!reserve_allows(d, x, cmd->cdb))
+		a->status = SCSI_ST_RESERVATION_CONFLICT;
+	else if (!alua_allows(d, x, cmd->cdb, a))
+		return;
+	else if (is_io(cmd->cdb[0]))
+		io(s, d, cmd, a);
+	else
+		other(s, d, x, cmd, a);
 }
 
 /* Troubles of a target that works. */
@@ -283,16 +330,16 @@ static bool trouble(struct sim *s, struct answer *a)
 		a->status = SCSI_ST_TASK_SET_FULL;
 		break;
 	case 2:
-		check_condition(a, SCSI_KEY_UNIT_ATTENTION, 0x29, 0);
+		disk_check_condition(a, SCSI_KEY_UNIT_ATTENTION, 0x29, 0);
 		break;
 	case 3:
-		check_condition(a, SCSI_KEY_ABORTED_COMMAND, 0x47, 0);
+		disk_check_condition(a, SCSI_KEY_ABORTED_COMMAND, 0x47, 0);
 		break;
 	case 4:
-		check_condition(a, SCSI_KEY_NOT_READY, 0x04, 0x01);
+		disk_check_condition(a, SCSI_KEY_NOT_READY, 0x04, 0x01);
 		break;
 	case 5:
-		check_condition(a, SCSI_KEY_UNIT_ATTENTION, 0x3f, sim_chance(s, 50) ? 0x03 : 0x0e);
+		disk_check_condition(a, SCSI_KEY_UNIT_ATTENTION, 0x3f, sim_chance(s, 50) ? 0x03 : 0x0e);
 		break;
 	case 6:
 		a->status = SCSI_ST_CHECK_CONDITION; /* without sense data: key 0xff */
@@ -314,26 +361,34 @@ void disk_execute(struct sim *s, struct conn *c, const struct scsi_cmd *cmd, str
 		return;
 	}
 	if (lun >= MAX_DISKS || c->port->map[lun] < 0) {
-		check_condition(a, SCSI_KEY_ILLEGAL_REQUEST, 0x25, 0);
+		disk_check_condition(a, SCSI_KEY_ILLEGAL_REQUEST, 0x25, 0);
 		return;
 	}
 	d = &s->disks[c->port->map[lun]];
 	if (s->mutate && !strcmp(s->mutate, "wrong-lun") && is_io(op) && sim_chance(s, 2))
 		d = &s->disks[sim_below(s, s->ndisks)];
 	if (c->ua[lun] && op != 0x12) {
-		check_condition(a, SCSI_KEY_UNIT_ATTENTION, c->ua[lun], c->ua_q[lun]);
+		disk_check_condition(a, SCSI_KEY_UNIT_ATTENTION, c->ua[lun], c->ua_q[lun]);
 		c->ua[lun] = 0;
 		return;
 	}
 	if (trouble(s, a))
 		return;
-	if (!is_io(op)) {
-		note_seen(c, lun, cmd->cdb);
-		other(s, d, cmd, a);
-		return;
-	}
-	if (c->seen[lun] != SEEN_ALL)
+	if (is_io(op) && c->seen[lun] != SEEN_ALL)
 		sim_fail(s, "I/O on LUN %u of %s before its identity was read on this login", lun,
 			 c->port->addr);
-	io(s, d, cmd, a);
+	perform(s, d, &c->nexus, cmd, a);
+	if (a->status == SCSI_ST_GOOD)
+		note_seen(c, lun, cmd->cdb);
+}
+
+bool disk_execute_late(struct sim *s, const struct nexus *x, const struct scsi_cmd *cmd)
+{
+	struct answer a = { 0 };
+
+	if (cmd->lun >= MAX_DISKS || x->port->map[cmd->lun] < 0)
+		return false;
+	perform(s, &s->disks[x->port->map[cmd->lun]], x, cmd, &a);
+	free(a.data);
+	return a.status == SCSI_ST_GOOD;
 }

@@ -2,7 +2,7 @@
 /*
  * The engine's ops: sessions over links. A command arrives, is executed, and its answer arrives, each
  * after a delay; while a link is cut both wait, and go on when it is back and the session still lives,
- * as TCP would have it. What has not been executed when a session is killed never is.
+ * as TCP would have it. What has not been executed when a session is killed is late.c's.
  */
 #include "sim.h"
 
@@ -59,6 +59,7 @@ static void op_start(void *arg, struct session *session)
 		sim_fail(s, "login to a portal there is not: %s", session->portal);
 		c->port = &s->ports[0];
 	}
+	c->nexus = (struct nexus){ c->port, session->isid, c->port->tpgt };
 	list_add_tail(&c->link, &s->conns);
 	session->io = c;
 	sim_at(s, c->port->cut ? 5 * SEC : delay(s, c->port), EV_LOGIN, c->id, 0);
@@ -75,9 +76,9 @@ static void op_kill(void *arg, struct session *session)
 {
 	struct conn *c = session->io;
 
-	(void)arg;
 	if (!c)
 		return;
+	late_keep(arg, c);
 	while (!list_empty(&c->cmds))
 		cmd_free(list_entry(c->cmds.next, struct cmd, link));
 	list_del(&c->link);
@@ -109,6 +110,8 @@ static int op_submit(void *arg, struct session *session, struct scsi_cmd *cmd)
 	k = calloc(1, sizeof(*k));
 	k->scsi = cmd;
 	k->token = ++s->next_id;
+	k->sent = s->now;
+	cmd->data_out = cmd->dir == SCSI_DIR_OUT;
 	list_add_tail(&k->link, &c->cmds);
 	sim_at(s, delay(s, c->port), EV_ARRIVE, c->id, k->token);
 	return 0;
@@ -186,10 +189,13 @@ const struct engine_ops sim_ops = {
 
 static void arrive(struct sim *s, struct conn *c, struct cmd *k)
 {
-	if (k->executed || c->port->cut)
+	if (k->executed || c->dropped || c->port->cut)
 		return; /* link_uncut() sends it again */
 	k->executed = true;
-	disk_execute(s, c, k->scsi, &k->a);
+	if (k->aborted)
+		k->a.status = SCSI_ST_TASK_ABORTED;
+	else
+		disk_execute(s, c, k->scsi, &k->a);
 	sim_at(s, delay(s, c->port), EV_ANSWER, c->id, k->token);
 }
 
@@ -216,6 +222,22 @@ static void deliver(struct sim *s, struct conn *c, struct cmd *k)
 	engine_cmd_done(s->engine, cmd);
 }
 
+/* The target accepts c: it ends the older session of that ISID in the same portal group. */
+static void reinstate(struct sim *s, const struct conn *c)
+{
+	struct list *pos;
+
+	list_for_each(pos, &s->conns) {
+		struct conn *o = list_entry(pos, struct conn, link);
+
+		if (o == c || !o->up || o->dropped || o->nexus.isid != c->nexus.isid ||
+		    o->nexus.tpgt != c->nexus.tpgt)
+			continue;
+		o->dropped = true;
+		sim_at(s, sim_below(s, 100), EV_LOSE, o->id, SESSION_LOSS_CLOSED);
+	}
+}
+
 static void login(struct sim *s, struct conn *c)
 {
 	if (c->up)
@@ -228,9 +250,13 @@ static void login(struct sim *s, struct conn *c)
 		engine_session_lost(s->engine, c->session, SESSION_LOSS_LOGIN, "login refused");
 		return;
 	}
+	late_login(s, &c->nexus);
+	if (s->reinstates)
+		reinstate(s, c);
 	c->up = true;
 	c->session->tpgt = 1;
 	c->last_rx = s->now;
+	c->session->tpgt = c->port->tpgt;
 	for (int i = 0; i < MAX_DISKS; i++) {
 		c->ua[i] = sim_chance(s, 70) ? 0x29 : 0;
 		c->ua_q[i] = 0;
@@ -250,6 +276,7 @@ void link_event(struct sim *s, int kind, uint64_t conn, uint64_t token)
 		login(s, c);
 		return;
 	case EV_LOSE:
+		c->dropped |= token == SESSION_LOSS_CLOSED || token == SESSION_LOSS_LOGOUT;
 		engine_session_lost(s->engine, c->session, (enum session_loss)token, "the link says so");
 		return;
 	case EV_PONG:
@@ -281,11 +308,71 @@ void link_lose(struct sim *s, struct port *p, enum session_loss why)
 	}
 }
 
+void link_close(struct sim *s, const struct port *p, const char *text)
+{
+	uint64_t last = s->next_id;
+	struct list *pos;
+
+	/* To be told of one may end others, too: begin anew after each. */
+	for (pos = s->conns.next; pos != &s->conns; pos = pos->next) {
+		struct conn *c = list_entry(pos, struct conn, link);
+
+		if (c->dropped || c->id > last || (p && c->port != p))
+			continue;
+		c->dropped = true;
+		engine_session_lost(s->engine, c->session, SESSION_LOSS_CLOSED, text);
+		pos = &s->conns;
+	}
+}
+
+static bool reaches(const struct conn *c, unsigned lun, const struct disk *d)
+{
+	return lun < MAX_DISKS && c->port->map[lun] == d->index;
+}
+
+void link_attention(struct sim *s, const struct disk *d, const struct nexus *only,
+		    const struct nexus *except, uint8_t asc, uint8_t ascq)
+{
+	struct list *pos;
+
+	list_for_each(pos, &s->conns) {
+		struct conn *c = list_entry(pos, struct conn, link);
+
+		if (!c->up || (only && !nexus_same(only, &c->nexus)) ||
+		    (except && nexus_same(except, &c->nexus)))
+			continue;
+		for (unsigned i = 0; i < MAX_DISKS; i++) {
+			if (!reaches(c, i, d))
+				continue;
+			c->ua[i] = asc;
+			c->ua_q[i] = ascq;
+		}
+	}
+}
+
+void link_abort(struct sim *s, const struct disk *d, const struct nexus *x)
+{
+	struct list *pos, *q;
+
+	list_for_each(pos, &s->conns) {
+		struct conn *c = list_entry(pos, struct conn, link);
+
+		if (!nexus_same(&c->nexus, x))
+			continue;
+		list_for_each(q, &c->cmds) {
+			struct cmd *k = list_entry(q, struct cmd, link);
+
+			k->aborted |= reaches(c, k->scsi->lun, d);
+		}
+	}
+}
+
 void link_uncut(struct sim *s, struct port *p)
 {
 	struct list *pos, *q;
 
 	p->cut = false;
+	late_uncut(s, p);
 	list_for_each(pos, &s->conns) {
 		struct conn *c = list_entry(pos, struct conn, link);
 		uint64_t rto = sim_below(s, 400 * MS);

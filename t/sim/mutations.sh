@@ -1,10 +1,11 @@
 #!/bin/bash
-# The checks of the simulation can fail: a target that loses writes, reads old data, lies about a flush or mixes up LUNs is caught.
+# The checks of the simulation can fail: a target that loses writes, reads old data, lies about a flush or mixes up LUNs is caught,
+# and so is an engine that skips the fence, drops a retry, completes twice or flushes too early.
 # SPDX-License-Identifier: MIT
 set -u
 sim=${PLAIN_B:-${B:-build}}/sim-engine
-for m in lose-acked-write stale-read early-flush early-fua wrong-lun; do
-	if out=$("$sim" --seeds 500 --mutate "$m" 2>&1); then
+for m in lose-acked-write stale-read early-flush early-fua wrong-lun skip-fence drop-retry complete-twice flush-early; do
+	if out=$("$sim" --seeds 10000 --mutate "$m" 2>&1); then
 		echo "FAILED: nobody noticed $m"
 		exit 1
 	fi

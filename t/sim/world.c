@@ -105,16 +105,17 @@ static void write_conf(struct sim *s, char *out, size_t cap, int skip_port)
 						"least-blocks", "least-latency" };
 	static const char *const failback[] = { "immediate", "manual", "2" };
 	const char *listed = s->ports[skip_port == 0].addr; /* one that is there */
+	const char *key = s->reservations ? "reservation_key = 0x1234abcd\n" : "";
 	int n;
 
 	n = snprintf(out, cap,
 		     "[mpiod]\ninitiator_name = iqn.2026-01.sim:i\nmax_inflight_bytes = 64M\n"
 		     "[defaults]\npolicy = %s\nqueue_depth = %u\nhedge = %s\nfailback = %s\n"
-		     "no_path_timeout = %s\nprobation = %s\n[target t]\niqn = iqn.2026-01.sim:t\n",
+		     "no_path_timeout = %s\nprobation = %s\n%s[target t]\niqn = iqn.2026-01.sim:t\n",
 		     policies[sim_below(s, 7)], 1 + sim_below(s, 12), sim_chance(s, 80) ? "yes" : "no",
 		     failback[sim_below(s, 3)],
 		     !s->may_fail ? "queue" : sim_chance(s, 50) ? "fail" : "3",
-		     sim_chance(s, 50) ? "off" : "5");
+		     sim_chance(s, 50) ? "off" : "5", key);
 	for (int i = 0; i < s->nports; i++)
 		if (i != skip_port)
 			n += snprintf(out + n, cap - n, "portal = %s\n", s->ports[i].addr);
@@ -138,7 +139,7 @@ static struct conf *make_conf(struct sim *s, int skip_port)
 	return c;
 }
 
-static void reload(struct sim *s)
+void sim_reload(struct sim *s)
 {
 	int skip = s->nports > 1 && sim_chance(s, 40) ? (int)sim_below(s, s->nports) : -1;
 	struct conf *old = s->conf, *c;
@@ -154,178 +155,25 @@ static void reload(struct sim *s)
 	conf_free(old);
 }
 
-/* ---- faults ---- */
-
-static void heal(struct sim *s, struct port *p)
-{
-	if (p->cut)
-		link_uncut(s, p);
-	p->refuse = p->slow = false;
-	if (p->down) {
-		p->down = false;
-		engine_link_up(s->engine, NULL);
-	}
-}
-
-/* The controller behind the port was exchanged, with the LUNs in another order, and put right later. */
-static void swap_luns(struct sim *s, struct port *p)
-{
-	int t = p->map[0];
-
-	if (s->ndisks < 2)
-		return;
-	p->map[0] = p->map[1];
-	p->map[1] = t;
-	link_lose(s, p, SESSION_LOSS_CLOSED);
-	/* At the same instant: no command of the old login may reach the new LUN. */
-	engine_set_time(s->engine, s->now);
-	for (struct list *pos = s->conns.next, *next; pos != &s->conns; pos = next) {
-		struct conn *c = list_entry(pos, struct conn, link);
-
-		next = pos->next;
-		if (c->port == p)
-			engine_session_lost(s->engine, c->session, SESSION_LOSS_CLOSED, "controller exchanged");
-	}
-}
-
-static void power_loss(struct sim *s)
-{
-	sim_trace(s, "power loss");
-	for (int i = 0; i < s->ndisks; i++)
-		disk_power_loss(&s->disks[i], s->now);
-	for (struct list *pos = s->conns.next, *next; pos != &s->conns; pos = next) {
-		struct conn *c = list_entry(pos, struct conn, link);
-
-		next = pos->next;
-		engine_session_lost(s->engine, c->session, SESSION_LOSS_CLOSED, "power loss");
-		if (list_empty(&s->conns))
-			break;
-	}
-}
-
-static void admin(struct sim *s, struct port *p)
-{
-	static const char *const policies[] = { "round-robin", "least-queue-depth", "failover-only" };
-	char name[64];
-
-	snprintf(name, sizeof(name), "t/%s", p->addr);
-	switch (sim_below(s, 4)) {
-	case 0:
-		engine_path_disable(s->engine, name);
-		break;
-	case 1:
-		engine_path_drain(s->engine, name);
-		break;
-	case 2:
-		if (!list_empty(&s->engine->luns))
-			engine_lun_policy(s->engine,
-					  list_entry(s->engine->luns.next, struct lun, in_engine)->id,
-					  policies[sim_below(s, 3)]);
-		break;
-	case 3:
-		engine_rescan(s->engine);
-		break;
-	}
-	sim_trace(s, "administrator on %s", name);
-}
-
-/* Not where the LUNs are swapped: to enable a refused path is to accept what is there. */
-static void enable_all(struct sim *s)
-{
-	for (int i = 0; i < s->nports; i++) {
-		char name[64];
-
-		if (s->ndisks > 1 && s->ports[i].map[0] > s->ports[i].map[1])
-			continue;
-		snprintf(name, sizeof(name), "t/%s", s->ports[i].addr);
-		engine_path_enable(s->engine, name);
-	}
-}
-
-static void fault(struct sim *s)
-{
-	struct port *p = &s->ports[sim_below(s, s->nports)];
-	unsigned kind = sim_below(s, 12);
-
-	if (!s->faults_on)
-		return;
-	sim_at(s, 50 * MS + sim_below(s, 700 * MS), EV_FAULT, 0, 0);
-	if (p->anchor)
-		return;
-	sim_trace(s, "fault %u on %s", kind, p->addr);
-	switch (kind) {
-	case 0:
-	case 1:
-		p->cut = true;
-		break;
-	case 2:
-		link_lose(s, p, SESSION_LOSS_CLOSED);
-		break;
-	case 3:
-		p->down = true;
-		link_lose(s, p, SESSION_LOSS_LINK);
-		break;
-	case 4:
-		p->refuse = true;
-		link_lose(s, p, SESSION_LOSS_LOGOUT);
-		break;
-	case 5:
-		p->slow = true;
-		break;
-	case 6:
-		swap_luns(s, p);
-		break;
-	case 7:
-		if (!s->anchored)
-			power_loss(s);
-		break;
-	case 8:
-		reload(s);
-		break;
-	case 9:
-		admin(s, p);
-		break;
-	case 10:
-		enable_all(s);
-		break;
-	case 11:
-		for (int i = 0; i < s->nports; i++)
-			heal(s, &s->ports[i]);
-		break;
-	}
-	if (p->cut || p->down || p->refuse || p->slow)
-		sim_at(s, 20 * MS + sim_below(s, 3 * SEC), EV_HEAL, p->index, 0);
-}
-
-static void make_peace(struct sim *s)
-{
-	sim_trace(s, "peace");
-	s->faults_on = false;
-	s->calm = true;
-	for (int i = 0; i < s->nports; i++) {
-		bool swapped = s->ports[i].map[0] > s->ports[i].map[1] && s->ndisks > 1;
-
-		heal(s, &s->ports[i]);
-		if (swapped)
-			swap_luns(s, &s->ports[i]);
-	}
-	enable_all(s);
-	client_stop(s);
-}
-
 /* ---- the run ---- */
 
 static void dispatch(struct sim *s, const struct pending *ev)
 {
 	switch (ev->kind) {
 	case EV_FAULT:
-		fault(s);
+		fault_inject(s);
 		break;
 	case EV_HEAL:
-		heal(s, &s->ports[ev->a]);
+		fault_heal(s, &s->ports[ev->a]);
 		break;
 	case EV_CLIENT:
 		client_event(s, ev->a);
+		break;
+	case EV_LATE:
+		late_event(s, ev->a);
+		break;
+	case EV_ALUA:
+		alua_settle(s, ev->a, ev->b);
 		break;
 	default:
 		link_event(s, ev->kind, ev->a, ev->b);
@@ -346,8 +194,9 @@ static void check_wakeups(struct sim *s)
 		list_for_each(q, &l->paths) {
 			struct path *p = list_entry(q, struct path, in_lun);
 
+			/* a group that is unavailable or in transition is asked again and again */
 			usable |= p->state == PATH_USABLE && session_connected(p->session) &&
-				  !p->session->removing;
+				  !p->session->removing && p->view.alua < 3;
 			busy |= p->session->load.ios > 0;
 		}
 		if (l->nwaiting && (l->no_path_failed || (usable && !busy)))
@@ -388,24 +237,53 @@ static void run(struct sim *s, uint64_t until, bool (*done)(const struct sim *s)
 	}
 }
 
+/* Breaks the engine on purpose, if that is what s->mutate names. */
+static void mutate_engine(struct sim *s)
+{
+	static const struct {
+		const char *name;
+		enum engine_mutation is;
+	} known[] = {
+		{ "skip-fence", ENGINE_SKIP_FENCE },
+		{ "drop-retry", ENGINE_DROP_RETRY },
+		{ "complete-twice", ENGINE_COMPLETE_TWICE },
+		{ "flush-early", ENGINE_FLUSH_EARLY },
+	};
+
+	for (size_t i = 0; s->mutate && i < sizeof(known) / sizeof(known[0]); i++)
+		if (!strcmp(s->mutate, known[i].name))
+			s->engine->mutate = known[i].is;
+}
+
 static void setup(struct sim *s)
 {
+	unsigned groups;
+
 	list_init(&s->conns);
 	list_init(&s->slots);
+	list_init(&s->ghosts);
 	s->now = 1000 * SEC;
 	s->rng = s->seed * 0x9e3779b97f4a7c15ULL + 1;
+	/* Of its own, so that a run without late commands is the same until the first of them. */
+	s->late_rng = s->rng ^ 0xd1b54a32d192ed03ULL;
 	for (int i = 0; i < 5; i++)
 		sim_random(s);
 	s->ndisks = 1 + sim_below(s, MAX_DISKS);
 	s->nports = 1 + sim_below(s, MAX_PORTS);
 	s->may_fail = sim_chance(s, 20);
 	s->anchored = sim_chance(s, 30);
+	s->reinstates = sim_chance(s, 70);
+#ifdef SIM_RESERVATIONS
+	s->reservations = sim_chance(s, 40);
+#endif
+	groups = s->nports > 1 && sim_chance(s, 50) ? MAX_TPGS : 1;
 	for (int i = 0; i < s->ndisks; i++)
 		disk_init(s, &s->disks[i], i);
 	for (int i = 0; i < s->nports; i++) {
 		struct port *p = &s->ports[i];
 
 		p->index = i;
+		p->tpgt = 1 + sim_below(s, groups);
 		snprintf(p->addr, sizeof(p->addr), "10.0.0.%d:3260", i + 1);
 		for (int k = 0; k < MAX_DISKS; k++)
 			p->map[k] = k < s->ndisks ? k : -1;
@@ -413,6 +291,7 @@ static void setup(struct sim *s)
 	s->ports[0].anchor = s->anchored;
 	s->pool = buf_pool_new(0); /* nothing is kept, so that a late access is a use after free */
 	s->engine = engine_new(&sim_ops, s, s->pool, s->seed + 7);
+	mutate_engine(s);
 }
 
 static void teardown(struct sim *s)
@@ -422,6 +301,7 @@ static void teardown(struct sim *s)
 		engine_free(s->engine);
 	}
 	client_free(s);
+	late_free(s);
 	conf_free(s->conf);
 	if (!s->failed && buf_pool_used(s->pool))
 		sim_fail(s, "%zu bytes of buffers were not given back", buf_pool_used(s->pool));
@@ -484,9 +364,9 @@ bool sim_run(struct sim *s)
 		sim_at(s, sim_below(s, 500 * MS), EV_FAULT, 0, 0);
 		run(s, s->now + STORM, NULL);
 		if (!s->failed)
-			make_peace(s);
+			fault_peace(s);
 		run(s, s->now + 45 * SEC, NULL);
-		enable_all(s); /* a path first seen while the LUNs were swapped is refused until then */
+		fault_enable_all(s); /* a path first seen while the LUNs were swapped is refused until then */
 		run(s, s->now + PEACE, quiet);
 		if (!s->failed && !client_quiet(s))
 			dump(s), sim_fail(s, "requests did not come back though all is well again");

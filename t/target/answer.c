@@ -77,7 +77,7 @@ static void data_in(struct conn *c, struct task *t, const struct rule *rule)
 		put32(r + 36, sn++);
 		put32(r + 40, at + (rule && rule->what == FATE_LONG ? rule->bytes : 0));
 		if (last && !lie)
-			put_residual(r, t, t->in_len);
+			put_residual(r, t, rule && rule->what == FATE_OVERFLOW ? t->edtl + rule->bytes : t->in_len);
 		conn_send(c, r, t->in_data + at, n, last);
 		at += n;
 	} while (at < len);
@@ -90,7 +90,7 @@ static void plain(struct conn *c, struct task *t, const struct rule *rule)
 	if (good && t->read && (t->in_len || t->edtl))
 		data_in(c, t, rule);
 	else
-		respond(c, t, good && t->write ? t->got : 0);
+		respond(c, t, good || (rule && rule->execute) ? t->got : 0);
 }
 
 void answer_send(struct conn *c, struct task *t, const struct rule *rule)

@@ -10,7 +10,7 @@ static const char *const names[] = {
 	[FATE_PASS] = "pass",   [FATE_STATUS] = "status", [FATE_RESPONSE] = "response", [FATE_DELAY] = "delay",
 	[FATE_NEVER] = "never", [FATE_HOLD] = "hold",	  [FATE_CLOSE] = "close",	[FATE_RESET] = "reset",
 	[FATE_CUT] = "cut",	[FATE_REJECT] = "reject", [FATE_SHORT] = "short",	[FATE_TRUNCATE] = "truncate",
-	[FATE_LONG] = "long",	[FATE_OVER] = "over",	  [FATE_PAYLOAD] = "payload",	[FATE_ITT] = "itt",
+	[FATE_LONG] = "long",	[FATE_OVER] = "over",	  [FATE_OVERFLOW] = "overflow", [FATE_PAYLOAD] = "payload",	[FATE_ITT] = "itt",
 	[FATE_NOR2T] = "nor2t", [FATE_BADR2T] = "badr2t",
 };
 enum { NFATES = sizeof(names) / sizeof(names[0]) };

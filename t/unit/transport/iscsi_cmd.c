@@ -100,7 +100,7 @@ START_TEST(statuses)
 {
 	static const uint8_t st[] = { SCSI_ST_BUSY, SCSI_ST_RESERVATION_CONFLICT, SCSI_ST_ACA_ACTIVE,
 				      SCSI_ST_TASK_SET_FULL, SCSI_ST_TASK_ABORTED,
-				      SCSI_ST_CONDITION_MET };
+				      SCSI_ST_CONDITION_MET, 0x22, 0xff /* obsolete, reserved */ };
 
 	for (size_t n = 0; n < sizeof(st); n++) {
 		const struct scsi_cmd *c;

@@ -483,20 +483,6 @@ START_TEST(rejects)
 }
 END_TEST
 
-static void play_odd_status(struct fake *f)
-{
-	do_login(f);
-	read_pdu(f);
-	reply_scsi(f, 0x21, 0x80, 0x77, 0, NULL, 0);
-	drain(f);
-}
-
-START_TEST(a_status_there_is_not)
-{
-	expect_lost(play_odd_status, NULL, 0, submit_read, ISCSI_LOSS_CLOSED, "status");
-}
-END_TEST
-
 /* ---- answers that can't be: each as one PDU for the first request after the login ---- */
 
 static struct {
@@ -1050,7 +1036,6 @@ int main(void)
 	tcase_add_test(t, r2t_that_does_not_fit);
 	tcase_add_test(t, async_messages);
 	tcase_add_test(t, rejects);
-	tcase_add_test(t, a_status_there_is_not);
 	tcase_add_test(t, an_opcode_there_is_not);
 	tcase_add_test(t, a_login_response_after_the_login);
 	tcase_add_test(t, a_text_response_nobody_asked_for);
