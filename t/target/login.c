@@ -169,12 +169,12 @@ void login_pdu(struct conn *c, const uint8_t bhs[48], char *text, uint32_t len)
 	status = introduce(c, bhs, text, len);
 	if (status == 0x0101)
 		text_add(&t, "TargetAddress=%s", T.portal[c->portal].redirect);
+	if (!status && (csg > 1 || (transit && (nsg <= csg || nsg == 2))))
+		status = 0x020b; /* not a stage that can be */
 	if (!status && csg == 0 && !chap_step(c, &t, text, len, &status))
 		transit = false;
 	if (!status && csg == 1 && T.user[0] && !c->chap_done)
 		status = 0x0201;
-	if (!status && (csg > 1 || (transit && (nsg <= csg || nsg == 2))))
-		status = 0x020b; /* not a stage that can be */
 	if (status) {
 		respond(c, bhs, 0, status, &t);
 		return;
