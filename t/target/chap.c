@@ -21,12 +21,13 @@ static void hex(char *out, const uint8_t *p, size_t n)
 static size_t unhex(uint8_t out[CHALLENGE_MAX], const char *s)
 {
 	size_t n = 0;
-	unsigned byte;
 
 	if (strncasecmp(s, "0x", 2) != 0)
 		return 0;
-	for (s += 2; *s && s[1]; s += 2) {
-		if (n == CHALLENGE_MAX || sscanf(s, "%2x", &byte) != 1)
+	for (s += 2; *s; s += 2) {
+		int byte = hex_byte(s);
+
+		if (n == CHALLENGE_MAX || byte < 0)
 			return 0;
 		out[n++] = (uint8_t)byte;
 	}

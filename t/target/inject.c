@@ -71,9 +71,9 @@ json_t *rule_then(const struct rule *r)
 static int payload(struct rule *r, const char *hex)
 {
 	for (; hex && *hex; hex += 2) {
-		unsigned byte;
+		int byte = hex_byte(hex);
 
-		if (r->payload_len == sizeof(r->payload) || sscanf(hex, "%2x", &byte) != 1 || !hex[1])
+		if (r->payload_len == sizeof(r->payload) || byte < 0)
 			return -1;
 		r->payload[r->payload_len++] = (uint8_t)byte;
 	}

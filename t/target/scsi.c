@@ -61,12 +61,8 @@ static size_t designation(uint8_t *p, const struct disk *d, const struct portal 
 	p[at] = 0x01; /* binary; logical unit, NAA */
 	p[at + 1] = 0x03;
 	p[at + 3] = (uint8_t)n;
-	for (size_t i = 0; i < n; i++) {
-		unsigned byte;
-
-		sscanf(d->naa + 2 * i, "%2x", &byte);
-		p[at + 4 + i] = (uint8_t)byte;
-	}
+	for (size_t i = 0; i < n; i++)
+		p[at + 4 + i] = (uint8_t)hex_byte(d->naa + 2 * i);
 	at += 4 + n;
 	p[at] = 0x02; /* ASCII; logical unit, T10 */
 	p[at + 1] = 0x01;

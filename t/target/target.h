@@ -6,11 +6,13 @@
 #ifndef T_TARGET_H
 #define T_TARGET_H
 
+#include <ctype.h>
 #include <ev.h>
 #include <jansson.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stddef.h>
+#include <stdio.h>
 #include "transport/list.h"
 
 #define MAX_PORTALS 40
@@ -212,6 +214,14 @@ static inline uint16_t get16(const uint8_t *p) { return (uint16_t)(p[0] << 8 | p
 static inline uint32_t get24(const uint8_t *p) { return (uint32_t)p[0] << 16 | get16(p + 1); }
 static inline uint32_t get32(const uint8_t *p) { return (uint32_t)get16(p) << 16 | get16(p + 2); }
 static inline uint64_t get64(const uint8_t *p) { return (uint64_t)get32(p) << 32 | get32(p + 4); }
+
+/* Two hex digits; -1: they are none. */
+static inline int hex_byte(const char *s)
+{
+	unsigned byte;
+
+	return isxdigit((unsigned char)s[0]) && isxdigit((unsigned char)s[1]) && sscanf(s, "%2x", &byte) == 1 ? (int)byte : -1;
+}
 
 /* ---- conn.c ---- */
 void conn_accept(int portal);
