@@ -390,6 +390,19 @@ static void grow_window(struct engine *e, struct session *s)
 		s->window++;
 }
 
+/* What was sent before the news came may have met another LUN: whatever it says is not believed. */
+static void distrust(const struct path *p)
+{
+	struct list *pos;
+
+	list_for_each(pos, &p->session->inflight) {
+		struct attempt *a = list_entry(pos, struct attempt, link);
+
+		if (a->path == p && a->io)
+			a->wrong_lun = true;
+	}
+}
+
 void apply_effects(struct engine *e, struct path *p, unsigned effects, const char *why)
 {
 	if (effects & DSM_SHRINK_WINDOW)
@@ -408,6 +421,7 @@ void apply_effects(struct engine *e, struct path *p, unsigned effects, const cha
 	if ((effects & DSM_RESCAN) && !p->session->removing)
 		session_scan(e, p->session);
 	if ((effects & DSM_REIDENTIFY) && p->state == PATH_USABLE) {
+		distrust(p);
 		path_set_state(e, p, PATH_IDENTIFYING, why);
 		identify_start(e, p);
 	}
@@ -421,6 +435,11 @@ static void io_outcome(struct engine *e, struct attempt *a)
 	struct lun *l = io->req->lun;
 	struct dsm_verdict v = l->dsm->verdict(a->cmd, io->tries);
 
+	if (a->wrong_lun && (v.action == DSM_DONE || v.action == DSM_CLIENT_ERROR))
+		v = (struct dsm_verdict){ .action = DSM_OTHER_PATH,
+					  .effects = DSM_COUNTED,
+					  .alua = DSM_ALUA_UNKNOWN,
+					  .why = "it may have been another LUN" };
 	list_del(&a->sibling);
 	a->io = NULL;
 	if (v.action == DSM_DONE)

@@ -57,6 +57,7 @@ struct attempt {
 	uint64_t started;
 	uint32_t load_bytes;   /* what it added to session->load */
 	bool hedge;
+	bool wrong_lun;        /* it may be: sent before the path was asked who it is now */
 	void *owner;           /* of whom done() is, where the path does not say it */
 	struct scsi_cmd *cmd;  /* behind this struct, with ops->attempt_room bytes */
 };

@@ -210,6 +210,14 @@ static void move(struct engine *e, struct lun *l, struct path *via, const struct
 		    "asks for target port group %u to become active/optimized: %s", d->to, d->why);
 }
 
+/* It may carry I/O in a moment: a group is not given up for a silence or a question. */
+static bool not_given_up(const struct path *p)
+{
+	return path_takes_io(p) ||
+	       (p->state == PATH_IDENTIFYING && session_connected(p->session) && !p->session->removing);
+}
+
+/* Since when some path to the group is healthy, UINT64_MAX: none is. via: one that answers now, or NULL. */
 static uint64_t healthy_since(const struct lun *l, uint16_t group, struct path **via)
 {
 	uint64_t since = UINT64_MAX;
@@ -218,9 +226,10 @@ static uint64_t healthy_since(const struct lun *l, uint16_t group, struct path *
 	list_for_each(pos, &l->paths) {
 		struct path *p = list_entry(pos, struct path, in_lun);
 
-		if (p->port_group != group || !path_takes_io(p) || p->session->state == SESSION_SUSPECT)
+		if (p->port_group != group || !not_given_up(p))
 			continue;
-		*via = p;
+		if (path_takes_io(p) && p->session->state != SESSION_SUSPECT)
+			*via = p;
 		if (p->usable_since < since)
 			since = p->usable_since;
 	}

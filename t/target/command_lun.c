@@ -70,6 +70,8 @@ static const char *change(struct disk *d, const json_t *o, bool attention)
 	if (attention && list)
 		ua_all(-1, 0x3f, 0x0e, NULL);
 	d->read_only = read_only;
+	if (json_object_get(o, "asc"))
+		ua_all(d->lun, (uint8_t)json_int(o, "asc", 0), (uint8_t)json_int(o, "ascq", 0), NULL);
 	return NULL;
 }
 
