@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Answers to commands: data-in, status, sense data, residual (RFC 7143 11.4, 11.7), and what rules make of them. */
+/* Answers to commands: data-in, status, sense data, residual (RFC 7143 11.4, 11.7), and what rules
+ * make of them. */
 #include "target.h"
 
 #include <stdlib.h>
@@ -77,7 +78,9 @@ static void data_in(struct conn *c, struct task *t, const struct rule *rule)
 		put32(r + 36, sn++);
 		put32(r + 40, at + (rule && rule->what == FATE_LONG ? rule->bytes : 0));
 		if (last && !lie)
-			put_residual(r, t, rule && rule->what == FATE_OVERFLOW ? t->edtl + rule->bytes : t->in_len);
+			put_residual(r, t,
+				     rule && rule->what == FATE_OVERFLOW ? t->edtl + rule->bytes
+									 : t->in_len);
 		conn_send(c, r, t->in_data + at, n, last);
 		at += n;
 	} while (at < len);

@@ -25,7 +25,8 @@ void ua_all(int lun, uint8_t asc, uint8_t ascq, const struct conn *but)
 		if (!c->full || c->discovery || c == but)
 			continue;
 		for (int i = 0; i < MAX_LUNS; i++)
-			if (T.disk[i].used && T.disk[i].portals >> c->portal & 1 && (lun < 0 || T.disk[i].lun == lun))
+			if (T.disk[i].used && T.disk[i].portals >> c->portal & 1 &&
+			    (lun < 0 || T.disk[i].lun == lun))
 				ua_add(c, T.disk[i].lun, asc, ascq);
 	}
 }

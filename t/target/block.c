@@ -4,7 +4,8 @@
 
 #include <string.h>
 
-#define LBA_STATUS_MAX (1 << 20) /* blocks of an extent, so that nobody waits for the scan of a large disk */
+#define LBA_STATUS_MAX                                                                             \
+	(1 << 20) /* blocks of an extent, so that nobody waits for the scan of a large disk */
 
 /* false: check condition */
 static bool inside(struct task *t, const struct disk *d, uint64_t lba, uint64_t blocks)
@@ -126,14 +127,27 @@ bool block_run(struct task *t, struct disk *d)
 	const uint8_t *c = t->cdb;
 
 	switch (c[0]) {
-	case 0x28: read_blocks(t, d, get32(c + 2), get16(c + 7)); return true;
-	case 0x88: read_blocks(t, d, get64(c + 2), get32(c + 10)); return true;
-	case 0x2a: write_blocks(t, d, get32(c + 2), get16(c + 7)); return true;
-	case 0x8a: write_blocks(t, d, get64(c + 2), get32(c + 10)); return true;
-	case 0x93: write_same(t, d, get64(c + 2), get32(c + 10)); return true;
-	case 0x42: unmap(t, d); return true;
+	case 0x28:
+		read_blocks(t, d, get32(c + 2), get16(c + 7));
+		return true;
+	case 0x88:
+		read_blocks(t, d, get64(c + 2), get32(c + 10));
+		return true;
+	case 0x2a:
+		write_blocks(t, d, get32(c + 2), get16(c + 7));
+		return true;
+	case 0x8a:
+		write_blocks(t, d, get64(c + 2), get32(c + 10));
+		return true;
+	case 0x93:
+		write_same(t, d, get64(c + 2), get32(c + 10));
+		return true;
+	case 0x42:
+		unmap(t, d);
+		return true;
 	case 0x35:
-	case 0x91: return true;
+	case 0x91:
+		return true;
 	case 0x9e:
 		if ((c[1] & 0x1f) != 0x12)
 			return false;

@@ -55,7 +55,8 @@ static bool right(const struct conn *c, const char *name, const char *response)
 	char want[40];
 
 	return name && response && !strcmp(name, T.user) &&
-	       digest(want, c->chap_id, T.secret, c->challenge, sizeof(c->challenge)) && !strcasecmp(want, response);
+	       digest(want, c->chap_id, T.secret, c->challenge, sizeof(c->challenge)) &&
+	       !strcasecmp(want, response);
 }
 
 /* The initiator wants a proof as well. */
@@ -87,7 +88,8 @@ static void challenge(struct conn *c, struct text *t)
 
 bool chap_step(struct conn *c, struct text *t, const char *text, uint32_t len, uint16_t *status)
 {
-	const char *method = text_find(text, len, "AuthMethod"), *theirs = text_find(text, len, "CHAP_C");
+	const char *method = text_find(text, len, "AuthMethod"),
+		   *theirs = text_find(text, len, "CHAP_C");
 	const char *id = text_find(text, len, "CHAP_I");
 
 	if (!T.user[0]) {
@@ -104,8 +106,10 @@ bool chap_step(struct conn *c, struct text *t, const char *text, uint32_t len, u
 	if (text_find(text, len, "CHAP_A")) {
 		challenge(c, t);
 	} else if (text_find(text, len, "CHAP_R")) {
-		c->chap_done = c->chap_asked && right(c, text_find(text, len, "CHAP_N"), text_find(text, len, "CHAP_R")) &&
-			       (!theirs || !id || prove(t, id, theirs));
+		c->chap_done =
+			c->chap_asked &&
+			right(c, text_find(text, len, "CHAP_N"), text_find(text, len, "CHAP_R")) &&
+			(!theirs || !id || prove(t, id, theirs));
 		if (!c->chap_done)
 			*status = AUTH_FAILED;
 	}

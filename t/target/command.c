@@ -75,8 +75,9 @@ static json_t *async(const json_t *o)
 		struct conn *c = list_entry(pos, struct conn, link);
 
 		if (c->full && !c->discovery && is_at(c, json_int(o, "portal", -1)))
-			conn_async(c, (uint8_t)json_int(o, "event", 1), (uint16_t)json_int(o, "p1", 0),
-				   (uint16_t)json_int(o, "p2", 0), (uint16_t)json_int(o, "p3", 0));
+			conn_async(c, (uint8_t)json_int(o, "event", 1),
+				   (uint16_t)json_int(o, "p1", 0), (uint16_t)json_int(o, "p2", 0),
+				   (uint16_t)json_int(o, "p3", 0));
 	}
 	return ok();
 }
@@ -176,7 +177,8 @@ static json_t *bytes(const json_t *o)
 {
 	const struct disk *d = disk_of(o);
 	uint64_t at = (uint64_t)json_integer_value(json_object_get(o, "offset"));
-	uint64_t len = (uint64_t)json_integer_value(json_object_get(o, "len")), size = d ? d->blocks * d->block_size : 0;
+	uint64_t len = (uint64_t)json_integer_value(json_object_get(o, "len")),
+		 size = d ? d->blocks * d->block_size : 0;
 	char out[4096] = "";
 	size_t n = 0;
 
@@ -187,8 +189,8 @@ static json_t *bytes(const json_t *o)
 
 		while (at < end && d->data[at] == d->data[first])
 			at++;
-		n += (size_t)snprintf(out + n, sizeof(out) - n, "%s%02x*%llu", n ? " " : "", d->data[first],
-				      (unsigned long long)(at - first));
+		n += (size_t)snprintf(out + n, sizeof(out) - n, "%s%02x*%llu", n ? " " : "",
+				      d->data[first], (unsigned long long)(at - first));
 	}
 	return json_pack("{s:s}", "bytes", out);
 }
@@ -216,9 +218,11 @@ json_t *command_run(const json_t *o)
 		const char *name;
 		json_t *(*run)(const json_t *o);
 	} commands[] = {
-		{ "inject", inject }, { "clear", clear }, { "release", release }, { "async", async }, { "drop", drop },
-		{ "lun", command_lun }, { "ua", ua }, { "group", group }, { "portal", portal }, { "set", set },
-		{ "log", show_log }, { "counts", counts }, { "bytes", bytes }, { "keys", keys },
+		{ "inject", inject }, { "clear", clear },  { "release", release },
+		{ "async", async },   { "drop", drop },	   { "lun", command_lun },
+		{ "ua", ua },	      { "group", group },  { "portal", portal },
+		{ "set", set },	      { "log", show_log }, { "counts", counts },
+		{ "bytes", bytes },   { "keys", keys },
 	};
 	const char *name = json_string_value(json_object_get(o, "do"));
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* LUNs that come, change and go at run time, with the unit attentions that belong to it or without. */
+/* LUNs that come, change and go at run time, with the unit attentions that belong to it or without.
+ */
 #include "target.h"
 
 #include <stdio.h>
@@ -22,15 +23,15 @@ static void portals(struct disk *d, const json_t *list)
 	json_t *v;
 
 	d->portals = 0;
-	json_array_foreach(list, i, v)
-		d->portals |= 1ULL << (json_integer_value(v) & 63);
+	json_array_foreach(list, i, v) d->portals |= 1ULL << (json_integer_value(v) & 63);
 }
 
 /* NULL, or what is wrong; *identity: INQUIRY or VPD data differ now. */
 static const char *change_identity(struct disk *d, const json_t *o, bool *identity)
 {
 	const char *naa = json_string_value(json_object_get(o, "naa"));
-	uint8_t version = (uint8_t)json_int(o, "version", d->version), tpgs = (uint8_t)json_int(o, "tpgs", d->tpgs) & 3;
+	uint8_t version = (uint8_t)json_int(o, "version", d->version),
+		tpgs = (uint8_t)json_int(o, "tpgs", d->tpgs) & 3;
 
 	*identity = version != d->version || tpgs != d->tpgs;
 	if (naa && strcmp(naa, d->naa) != 0) {
@@ -71,7 +72,8 @@ static const char *change(struct disk *d, const json_t *o, bool attention)
 		ua_all(-1, 0x3f, 0x0e, NULL);
 	d->read_only = read_only;
 	if (json_object_get(o, "asc"))
-		ua_all(d->lun, (uint8_t)json_int(o, "asc", 0), (uint8_t)json_int(o, "ascq", 0), NULL);
+		ua_all(d->lun, (uint8_t)json_int(o, "asc", 0), (uint8_t)json_int(o, "ascq", 0),
+		       NULL);
 	return NULL;
 }
 

@@ -39,7 +39,8 @@ void conn_close(struct conn *c, bool reset)
 	ev_io_stop(T.loop, &c->rd);
 	ev_io_stop(T.loop, &c->wr);
 	if (reset)
-		setsockopt(c->fd, SOL_SOCKET, SO_LINGER, &(struct linger){ 1, 0 }, sizeof(struct linger));
+		setsockopt(c->fd, SOL_SOCKET, SO_LINGER, &(struct linger){ 1, 0 },
+			   sizeof(struct linger));
 	close(c->fd);
 	task_conn_gone(c);
 }
@@ -47,7 +48,8 @@ void conn_close(struct conn *c, bool reset)
 static void flush(struct conn *c)
 {
 	while (!c->dead && c->out_len) {
-		ssize_t n = send(c->fd, c->out + c->out_off, c->out_len, MSG_NOSIGNAL | MSG_DONTWAIT);
+		ssize_t n =
+			send(c->fd, c->out + c->out_off, c->out_len, MSG_NOSIGNAL | MSG_DONTWAIT);
 
 		if (n < 0 && errno == EAGAIN) {
 			ev_io_start(T.loop, &c->wr);
@@ -217,14 +219,29 @@ static void pdu(struct conn *c, const uint8_t bhs[48], uint8_t *data, uint32_t l
 	if (c->full && op != OP_DATA_OUT && !numbered(c, bhs))
 		return;
 	switch (op) {
-	case OP_LOGIN: login_pdu(c, bhs, (char *)data, len); break;
-	case OP_TEXT: text_pdu(c, bhs, (char *)data, len); break;
-	case OP_NOP_OUT: nop_out(c, bhs, data, len); break;
-	case OP_LOGOUT: logout(c, bhs); break;
-	case OP_SCSI: receive_command(c, bhs, data, len); break;
-	case OP_DATA_OUT: receive_data(c, bhs, data, len); break;
-	case OP_TMF: task_management(c, bhs); break;
-	default: conn_reject(c, bhs, 0x05); /* command not supported */
+	case OP_LOGIN:
+		login_pdu(c, bhs, (char *)data, len);
+		break;
+	case OP_TEXT:
+		text_pdu(c, bhs, (char *)data, len);
+		break;
+	case OP_NOP_OUT:
+		nop_out(c, bhs, data, len);
+		break;
+	case OP_LOGOUT:
+		logout(c, bhs);
+		break;
+	case OP_SCSI:
+		receive_command(c, bhs, data, len);
+		break;
+	case OP_DATA_OUT:
+		receive_data(c, bhs, data, len);
+		break;
+	case OP_TMF:
+		task_management(c, bhs);
+		break;
+	default:
+		conn_reject(c, bhs, 0x05); /* command not supported */
 	}
 }
 
@@ -234,7 +251,8 @@ static void take_pdus(struct conn *c)
 
 	while (!c->dead && !c->closing && c->in_len - at >= 48) {
 		uint8_t *bhs = c->in + at;
-		uint32_t ahs = bhs[4] * 4U, len = get24(bhs + 5), whole = 48 + ahs + ((len + 3) & ~3U);
+		uint32_t ahs = bhs[4] * 4U, len = get24(bhs + 5),
+			 whole = 48 + ahs + ((len + 3) & ~3U);
 
 		if (len > MAX_SEGMENT) {
 			conn_close(c, true);
@@ -283,7 +301,8 @@ void conn_accept(int portal)
 	if (c)
 		c->in = malloc(IN_CAP);
 	if (!c || !c->in) {
-		setsockopt(fd, SOL_SOCKET, SO_LINGER, &(struct linger){ 1, 0 }, sizeof(struct linger));
+		setsockopt(fd, SOL_SOCKET, SO_LINGER, &(struct linger){ 1, 0 },
+			   sizeof(struct linger));
 		close(fd);
 		free(c);
 		return;

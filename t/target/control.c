@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The control socket: one JSON object a line in, one a line out. Answers are written at once: tests read them. */
+/* The control socket: one JSON object a line in, one a line out. Answers are written at once: tests
+ * read them. */
 #include "target.h"
 
 #include <errno.h>

@@ -11,7 +11,8 @@
 struct disk *disk_find(int portal, uint16_t lun)
 {
 	for (int i = 0; i < MAX_LUNS; i++)
-		if (T.disk[i].used && T.disk[i].lun == lun && (portal < 0 || T.disk[i].portals >> portal & 1))
+		if (T.disk[i].used && T.disk[i].lun == lun &&
+		    (portal < 0 || T.disk[i].portals >> portal & 1))
 			return &T.disk[i];
 	return NULL;
 }
@@ -29,7 +30,8 @@ bool disk_resize(struct disk *d, uint64_t blocks, uint32_t block_size)
 		if (d->data)
 			p = mremap(d->data, d->cap, cap, MREMAP_MAYMOVE);
 		else
-			p = mmap(NULL, cap, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+			p = mmap(NULL, cap, PROT_READ | PROT_WRITE,
+				 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 		if (p == MAP_FAILED)
 			return false;
 		d->data = p;
@@ -58,7 +60,11 @@ struct disk *disk_new(uint16_t lun, uint64_t blocks)
 		d++;
 	if (d == T.disk + MAX_LUNS)
 		return NULL;
-	*d = (struct disk){ .lun = lun, .portals = UINT64_MAX, .version = 6, .tpgs = T.tpgs, .vendor = "MPIOD",
+	*d = (struct disk){ .lun = lun,
+			    .portals = UINT64_MAX,
+			    .version = 6,
+			    .tpgs = T.tpgs,
+			    .vendor = "MPIOD",
 			    .product = "TEST" };
 	memset(d->state, STATE_SHARED, sizeof(d->state));
 	snprintf(d->naa, sizeof(d->naa), "6001405%025x", (unsigned)lun);

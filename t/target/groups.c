@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Asymmetric logical unit access (SPC-4 5.15.2): states for each target port group, told, set and enforced. */
+/* Asymmetric logical unit access (SPC-4 5.15.2): states for each target port group, told, set and
+ * enforced. */
 #include "target.h"
 
 enum { AO = 0x0, AU = 0x1, STANDBY = 0x2, UNAVAILABLE = 0x3, OFFLINE = 0xe, TRANSITIONING = 0xf };
@@ -30,7 +31,8 @@ void group_set(struct group *g, struct disk *d, uint8_t state, uint8_t why, cons
 	ua_all(d ? d->lun : -1, 0x2a, 0x06, but);
 }
 
-/* What a state lets pass: SPC-4 5.15.2.4.4 (standby), .5 (unavailable), 5.15.2.5 (transitioning). */
+/* What a state lets pass: SPC-4 5.15.2.4.4 (standby), .5 (unavailable), 5.15.2.5 (transitioning).
+ */
 static bool always(const uint8_t *cdb, uint8_t state)
 {
 	bool groups = (cdb[1] & 0x1f) == 0x0a;
@@ -38,12 +40,16 @@ static bool always(const uint8_t *cdb, uint8_t state)
 	switch (cdb[0]) {
 	case 0x03: /* REQUEST SENSE */
 	case 0x12: /* INQUIRY */
-	case 0xa0: return true; /* REPORT LUNS */
-	case 0xa3: return groups; /* REPORT TARGET PORT GROUPS */
-	case 0xa4: return groups && state != TRANSITIONING; /* SET TARGET PORT GROUPS */
-	case 0x1a: /* MODE SENSE */
-	case 0x5e: /* PERSISTENT RESERVE IN, OUT */
-	case 0x5f: return state == STANDBY;
+	case 0xa0:
+		return true; /* REPORT LUNS */
+	case 0xa3:
+		return groups; /* REPORT TARGET PORT GROUPS */
+	case 0xa4:
+		return groups && state != TRANSITIONING; /* SET TARGET PORT GROUPS */
+	case 0x1a:					 /* MODE SENSE */
+	case 0x5e:					 /* PERSISTENT RESERVE IN, OUT */
+	case 0x5f:
+		return state == STANDBY;
 	}
 	return false;
 }
@@ -55,7 +61,10 @@ bool groups_allow(struct task *t, const struct disk *d)
 
 	if (state == AO || state == AU || always(t->cdb, state))
 		return true;
-	ascq = state == STANDBY ? 0x0b : state == TRANSITIONING ? 0x0a : state == OFFLINE ? 0x12 : 0x0c;
+	ascq = state == STANDBY		? 0x0b
+	       : state == TRANSITIONING ? 0x0a
+	       : state == OFFLINE	? 0x12
+					: 0x0c;
 	check(t, 0x02, 0x04, ascq);
 	return false;
 }
@@ -75,7 +84,8 @@ static void report(struct task *t, const struct disk *d)
 		if (!g->used)
 			continue;
 		p[at] = (uint8_t)((g->preferred ? 0x80 : 0) | state_of(d, g));
-		p[at + 1] = 0x8f; /* transitioning, unavailable, standby, non-optimized, optimized */
+		p[at + 1] =
+			0x8f; /* transitioning, unavailable, standby, non-optimized, optimized */
 		put16(p + at + 2, g->id);
 		p[at + 5] = g->why;
 		for (int k = 0; k < T.nportals; k++)

@@ -7,11 +7,13 @@
 #include <string.h>
 
 static const char *const names[] = {
-	[FATE_PASS] = "pass",   [FATE_STATUS] = "status", [FATE_RESPONSE] = "response", [FATE_DELAY] = "delay",
-	[FATE_NEVER] = "never", [FATE_HOLD] = "hold",	  [FATE_CLOSE] = "close",	[FATE_RESET] = "reset",
-	[FATE_CUT] = "cut",	[FATE_REJECT] = "reject", [FATE_SHORT] = "short",	[FATE_TRUNCATE] = "truncate",
-	[FATE_LONG] = "long",	[FATE_OVER] = "over",	  [FATE_OVERFLOW] = "overflow", [FATE_PAYLOAD] = "payload",	[FATE_ITT] = "itt",
-	[FATE_NOR2T] = "nor2t", [FATE_BADR2T] = "badr2t",
+	[FATE_PASS] = "pass",	    [FATE_STATUS] = "status", [FATE_RESPONSE] = "response",
+	[FATE_DELAY] = "delay",	    [FATE_NEVER] = "never",   [FATE_HOLD] = "hold",
+	[FATE_CLOSE] = "close",	    [FATE_RESET] = "reset",   [FATE_CUT] = "cut",
+	[FATE_REJECT] = "reject",   [FATE_SHORT] = "short",   [FATE_TRUNCATE] = "truncate",
+	[FATE_LONG] = "long",	    [FATE_OVER] = "over",     [FATE_OVERFLOW] = "overflow",
+	[FATE_PAYLOAD] = "payload", [FATE_ITT] = "itt",	      [FATE_NOR2T] = "nor2t",
+	[FATE_BADR2T] = "badr2t",
 };
 enum { NFATES = sizeof(names) / sizeof(names[0]) };
 
@@ -26,10 +28,12 @@ static bool has_block(const uint8_t *c, uint64_t lba)
 {
 	switch (c[0]) {
 	case 0x28:
-	case 0x2a: return lba >= get32(c + 2) && lba - get32(c + 2) < get16(c + 7);
+	case 0x2a:
+		return lba >= get32(c + 2) && lba - get32(c + 2) < get16(c + 7);
 	case 0x88:
 	case 0x8a:
-	case 0x93: return lba >= get64(c + 2) && lba - get64(c + 2) < get32(c + 10);
+	case 0x93:
+		return lba >= get64(c + 2) && lba - get64(c + 2) < get32(c + 10);
 	}
 	return false;
 }
@@ -39,8 +43,10 @@ static bool about(const struct rule *r, const struct task *t)
 	bool evpd = t->cdb[0] == 0x12 && t->cdb[1] & 1;
 
 	return (r->portal < 0 || r->portal == t->portal) && (r->lun < 0 || r->lun == t->lun) &&
-	       (r->opcode < 0 || r->opcode == t->cdb[0]) && (r->action < 0 || r->action == (t->cdb[1] & 0x1f)) &&
-	       (r->page < 0 || (evpd && r->page == t->cdb[2])) && (r->lba < 0 || has_block(t->cdb, (uint64_t)r->lba));
+	       (r->opcode < 0 || r->opcode == t->cdb[0]) &&
+	       (r->action < 0 || r->action == (t->cdb[1] & 0x1f)) &&
+	       (r->page < 0 || (evpd && r->page == t->cdb[2])) &&
+	       (r->lba < 0 || has_block(t->cdb, (uint64_t)r->lba));
 }
 
 struct rule *rule_match(const struct task *t, enum moment m)
@@ -126,7 +132,9 @@ int rule_add(const json_t *o, char *err, size_t cap)
 	fill(r, o);
 	r->what = (enum fate)i;
 	if (payload(r, json_string_value(json_object_get(o, "payload"))) || r->bytes > MAX_DATA) {
-		snprintf(err, cap, r->bytes > MAX_DATA ? "bytes: too many" : "payload: 256 bytes in hex at most");
+		snprintf(err, cap,
+			 r->bytes > MAX_DATA ? "bytes: too many"
+					     : "payload: 256 bytes in hex at most");
 		free(r);
 		return -1;
 	}

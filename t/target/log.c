@@ -37,8 +37,10 @@ void log_add(const struct task *t)
 		if (!T.log)
 			abort();
 	}
-	T.log[T.nlog++] = (struct entry){ t->conn_id, t->portal, t->lun, t->cdb[0], t->status, t->lba, t->blocks,
-					  t->write ? crc(t->data, t->got) : 0 };
+	T.log[T.nlog++] = (struct entry){ t->conn_id, t->portal,
+					  t->lun,     t->cdb[0],
+					  t->status,  t->lba,
+					  t->blocks,  t->write ? crc(t->data, t->got) : 0 };
 }
 
 void log_free(void)
@@ -53,10 +55,12 @@ json_t *log_show(size_t from)
 	for (size_t i = from; i < T.nlog; i++) {
 		const struct entry *e = &T.log[i];
 
-		json_array_append_new(a, json_pack("{s:I,s:i,s:i,s:i,s:i,s:i,s:I,s:I,s:I}", "n", (json_int_t)i, "conn",
-						   (int)e->conn, "portal", e->portal, "lun", e->lun, "opcode", e->opcode,
-						   "status", e->status, "lba", (json_int_t)e->lba, "blocks",
-						   (json_int_t)e->blocks, "crc", (json_int_t)e->crc));
+		json_array_append_new(a, json_pack("{s:I,s:i,s:i,s:i,s:i,s:i,s:I,s:I,s:I}", "n",
+						   (json_int_t)i, "conn", (int)e->conn, "portal",
+						   e->portal, "lun", e->lun, "opcode", e->opcode,
+						   "status", e->status, "lba", (json_int_t)e->lba,
+						   "blocks", (json_int_t)e->blocks, "crc",
+						   (json_int_t)e->crc));
 	}
 	return json_pack("{s:o,s:I}", "log", a, "lost", (json_int_t)T.log_lost);
 }
@@ -84,9 +88,15 @@ json_t *log_counts(void)
 		const char *name;
 		uint64_t n;
 	} totals[] = {
-		{ "reinstated", T.reinstated }, { "logins", T.logins }, { "logouts", T.logouts }, { "tmfs", T.tmfs },
-		{ "r2ts", T.r2ts }, { "immediate", T.immediate }, { "unsolicited", T.unsolicited },
-		{ "beyond_window", T.beyond_window }, { "violations", T.violations },
+		{ "reinstated", T.reinstated },
+		{ "logins", T.logins },
+		{ "logouts", T.logouts },
+		{ "tmfs", T.tmfs },
+		{ "r2ts", T.r2ts },
+		{ "immediate", T.immediate },
+		{ "unsolicited", T.unsolicited },
+		{ "beyond_window", T.beyond_window },
+		{ "violations", T.violations },
 	};
 	json_t *rules = json_array(), *o;
 	int sessions = 0, held = 0, tasks = 0;
@@ -102,9 +112,10 @@ json_t *log_counts(void)
 		held += list_entry(pos, struct task, link)->held;
 	}
 	list_for_each(pos, &T.rules)
-		json_array_append_new(rules, json_integer(list_entry(pos, struct rule, link)->hits));
-	o = json_pack("{s:i,s:i,s:i,s:o,s:o}", "sessions", sessions, "held", held, "tasks", tasks, "executed", by_opcode(),
-		      "hits", rules);
+		json_array_append_new(rules,
+				      json_integer(list_entry(pos, struct rule, link)->hits));
+	o = json_pack("{s:i,s:i,s:i,s:o,s:o}", "sessions", sessions, "held", held, "tasks", tasks,
+		      "executed", by_opcode(), "hits", rules);
 	for (size_t i = 0; i < sizeof(totals) / sizeof(totals[0]); i++)
 		json_object_set_new(o, totals[i].name, json_integer((json_int_t)totals[i].n));
 	return o;

@@ -37,10 +37,12 @@ const char *text_find(const char *text, size_t len, const char *key)
 
 bool nexus_same(const struct nexus *a, const struct nexus *b)
 {
-	return a->group == b->group && !memcmp(a->isid, b->isid, 6) && !strcmp(a->initiator, b->initiator);
+	return a->group == b->group && !memcmp(a->isid, b->isid, 6) &&
+	       !strcmp(a->initiator, b->initiator);
 }
 
-static void respond(struct conn *c, const uint8_t bhs[48], uint8_t flags, uint16_t status, const struct text *t)
+static void respond(struct conn *c, const uint8_t bhs[48], uint8_t flags, uint16_t status,
+		    const struct text *t)
 {
 	uint8_t r[48] = { OP_LOGIN_RSP, flags };
 
@@ -55,7 +57,8 @@ static void respond(struct conn *c, const uint8_t bhs[48], uint8_t flags, uint16
 		c->closing = true;
 }
 
-static void number(struct text *t, const char *text, uint32_t len, const char *key, uint32_t ours, uint32_t *out)
+static void number(struct text *t, const char *text, uint32_t len, const char *key, uint32_t ours,
+		   uint32_t *out)
 {
 	const char *v = text_find(text, len, key);
 	unsigned long n = v ? strtoul(v, NULL, 0) : 0;
@@ -69,10 +72,17 @@ static void number(struct text *t, const char *text, uint32_t len, const char *k
 static void operational(struct conn *c, struct text *t, const char *text, uint32_t len)
 {
 	static const char *const fixed[][2] = {
-		{ "HeaderDigest", "None" },	 { "DataDigest", "None" },	  { "MaxConnections", "1" },
-		{ "MaxOutstandingR2T", "1" },	 { "DefaultTime2Wait", "2" },	  { "DefaultTime2Retain", "0" },
-		{ "ErrorRecoveryLevel", "0" },	 { "DataPDUInOrder", "Yes" },	  { "DataSequenceInOrder", "Yes" },
-		{ "IFMarker", "No" },		 { "OFMarker", "No" },
+		{ "HeaderDigest", "None" },
+		{ "DataDigest", "None" },
+		{ "MaxConnections", "1" },
+		{ "MaxOutstandingR2T", "1" },
+		{ "DefaultTime2Wait", "2" },
+		{ "DefaultTime2Retain", "0" },
+		{ "ErrorRecoveryLevel", "0" },
+		{ "DataPDUInOrder", "Yes" },
+		{ "DataSequenceInOrder", "Yes" },
+		{ "IFMarker", "No" },
+		{ "OFMarker", "No" },
 	};
 	const char *v;
 
@@ -112,7 +122,8 @@ static void reinstate(struct conn *c)
 	list_for_each(pos, &T.conns) {
 		struct conn *o = list_entry(pos, struct conn, link);
 
-		if (o == c || o->dead || !o->full || o->discovery || !nexus_same(&o->nexus, &c->nexus))
+		if (o == c || o->dead || !o->full || o->discovery ||
+		    !nexus_same(&o->nexus, &c->nexus))
 			continue;
 		conn_close(o, false);
 		T.reinstated++;
@@ -136,7 +147,8 @@ static void complete(struct conn *c)
 static uint16_t introduce(struct conn *c, const uint8_t bhs[48], const char *text, uint32_t len)
 {
 	const struct portal *p = &T.portal[c->portal];
-	const char *who = text_find(text, len, "InitiatorName"), *target = text_find(text, len, "TargetName");
+	const char *who = text_find(text, len, "InitiatorName"),
+		   *target = text_find(text, len, "TargetName");
 	const char *type = text_find(text, len, "SessionType");
 
 	if (c->nexus.initiator[0])
@@ -200,7 +212,8 @@ void text_pdu(struct conn *c, const uint8_t bhs[48], char *text, uint32_t len)
 		text_add(&t, "TargetName=%s", T.iqn);
 		for (int i = 0; i < T.nportals; i++)
 			if (T.portal[i].told)
-				text_add(&t, "TargetAddress=%s,%u", T.portal[i].addr, T.portal[i].group);
+				text_add(&t, "TargetAddress=%s,%u", T.portal[i].addr,
+					 T.portal[i].group);
 	}
 	memcpy(r + 16, bhs + 16, 4);
 	put32(r + 20, 0xffffffff);

@@ -16,13 +16,16 @@
 struct target T = { .iqn = "iqn.2026-01.org.mpiod.test:t1", .reinstate = true, .uas = true };
 
 static const char usage[] =
-	"Usage: t-target --control SOCKET --portal ADDR:PORT[,GROUP]... --lun N:MIB[:NAA]... [option...]\n"
+	"Usage: t-target --control SOCKET --portal ADDR:PORT[,GROUP]... --lun N:MIB[:NAA]... "
+	"[option...]\n"
 	"  --iqn NAME           of the target\n"
 	"  --chap USER:SECRET\n"
 	"  --mutual USER:SECRET what the target proves itself with, to an initiator that asks\n"
-	"  --no-reinstate       an older session with the same ISID lives on, as on tgt without CHAP\n"
+	"  --no-reinstate       an older session with the same ISID lives on, as on tgt without "
+	"CHAP\n"
 	"  --no-ua              no unit attentions at login and on changes\n"
-	"  --alua implicit|explicit|both   port groups with states, the first group active/optimized, others standby\n"
+	"  --alua implicit|explicit|both   port groups with states, the first group "
+	"active/optimized, others standby\n"
 	"Commands for the control socket: t/target/README.md\n";
 
 static _Noreturn void die(const char *what)
@@ -41,7 +44,9 @@ static void add_portal(char *arg)
 {
 	struct portal *p = &T.portal[T.nportals];
 	char *group = strchr(arg, ','), *port, host[64];
-	struct addrinfo hints = { .ai_flags = AI_NUMERICHOST | AI_PASSIVE, .ai_socktype = SOCK_STREAM }, *ai;
+	struct addrinfo hints = { .ai_flags = AI_NUMERICHOST | AI_PASSIVE,
+				  .ai_socktype = SOCK_STREAM },
+			*ai;
 	int one = 1;
 
 	if (T.nportals == MAX_PORTALS)
@@ -72,7 +77,10 @@ static void add_portal(char *arg)
 	if (!group_find(p->group)) {
 		for (int i = 0; i < MAX_GROUPS; i++)
 			if (!T.group[i].used) {
-				T.group[i] = (struct group){ .used = true, .id = p->group, .state = i ? 2 : 0, .preferred = !i };
+				T.group[i] = (struct group){ .used = true,
+							     .id = p->group,
+							     .state = i ? 2 : 0,
+							     .preferred = !i };
 				break;
 			}
 	}
@@ -82,7 +90,8 @@ static void add_portal(char *arg)
 static void add_lun(char *arg)
 {
 	char *size = strchr(arg, ':'), *naa = size ? strchr(size + 1, ':') : NULL;
-	struct disk *d = size ? disk_new((uint16_t)atoi(arg), strtoull(size + 1, NULL, 10) * 2048) : NULL;
+	struct disk *d =
+		size ? disk_new((uint16_t)atoi(arg), strtoull(size + 1, NULL, 10) * 2048) : NULL;
 
 	if (!d || (naa && !disk_name(d, naa + 1)))
 		die("--lun: N:MIB[:NAA] is expected, 64 times at most");
@@ -90,7 +99,10 @@ static void add_lun(char *arg)
 
 static void set_alua(const char *how)
 {
-	T.tpgs = !strcmp(how, "implicit") ? 1 : !strcmp(how, "explicit") ? 2 : !strcmp(how, "both") ? 3 : 0;
+	T.tpgs = !strcmp(how, "implicit")   ? 1
+		 : !strcmp(how, "explicit") ? 2
+		 : !strcmp(how, "both")	    ? 3
+					    : 0;
 	if (!T.tpgs)
 		die("--alua: implicit, explicit or both");
 	for (int i = 0; i < MAX_LUNS; i++)
@@ -111,26 +123,51 @@ static void credentials(char *arg, char user[64], char secret[64])
 static void options(int argc, char **argv)
 {
 	static const struct option names[] = {
-		{ "control", 1, NULL, 'c' }, { "portal", 1, NULL, 'p' },   { "lun", 1, NULL, 'l' },  { "iqn", 1, NULL, 'i' },
-		{ "chap", 1, NULL, 'u' },    { "no-reinstate", 0, NULL, 'r' }, { "no-ua", 0, NULL, 'a' }, { "alua", 1, NULL, 'g' },
-		{ "mutual", 1, NULL, 'm' },  { "help", 0, NULL, 'h' },	     { NULL, 0, NULL, 0 },
+		{ "control", 1, NULL, 'c' }, { "portal", 1, NULL, 'p' },
+		{ "lun", 1, NULL, 'l' },     { "iqn", 1, NULL, 'i' },
+		{ "chap", 1, NULL, 'u' },    { "no-reinstate", 0, NULL, 'r' },
+		{ "no-ua", 0, NULL, 'a' },   { "alua", 1, NULL, 'g' },
+		{ "mutual", 1, NULL, 'm' },  { "help", 0, NULL, 'h' },
+		{ NULL, 0, NULL, 0 },
 	};
 	const char *alua = NULL;
 	int c;
 
 	while ((c = getopt_long(argc, argv, "", names, NULL)) != -1) {
 		switch (c) {
-		case 'c': control_start(optarg); break;
-		case 'p': add_portal(optarg); break;
-		case 'l': add_lun(optarg); break;
-		case 'i': snprintf(T.iqn, sizeof(T.iqn), "%s", optarg); break;
-		case 'u': credentials(optarg, T.user, T.secret); break;
-		case 'm': credentials(optarg, T.own_user, T.own_secret); break;
-		case 'r': T.reinstate = false; break;
-		case 'a': T.uas = false; break;
-		case 'g': alua = optarg; break;
-		case 'h': fputs(usage, stdout); exit(0);
-		default: fputs(usage, stderr); exit(2);
+		case 'c':
+			control_start(optarg);
+			break;
+		case 'p':
+			add_portal(optarg);
+			break;
+		case 'l':
+			add_lun(optarg);
+			break;
+		case 'i':
+			snprintf(T.iqn, sizeof(T.iqn), "%s", optarg);
+			break;
+		case 'u':
+			credentials(optarg, T.user, T.secret);
+			break;
+		case 'm':
+			credentials(optarg, T.own_user, T.own_secret);
+			break;
+		case 'r':
+			T.reinstate = false;
+			break;
+		case 'a':
+			T.uas = false;
+			break;
+		case 'g':
+			alua = optarg;
+			break;
+		case 'h':
+			fputs(usage, stdout);
+			exit(0);
+		default:
+			fputs(usage, stderr);
+			exit(2);
 		}
 	}
 	if (!T.nportals)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Commands come, and their data: immediate, unsolicited, asked for (RFC 7143 4.2.5, 11.3, 11.7, 11.8). */
+/* Commands come, and their data: immediate, unsolicited, asked for (RFC
+ * 7143 4.2.5, 11.3, 11.7, 11.8). */
 #include "target.h"
 
 #include <stdlib.h>

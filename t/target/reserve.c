@@ -34,7 +34,8 @@ static bool registrants_only(uint8_t type)
 /* SPC-4 table 65 and SBC-3 table 13, for the commands that there are. */
 bool reserve_allow(struct task *t, struct disk *d)
 {
-	bool registered = find(d, &t->nexus), exclusive = d->reserved == EA || d->reserved == EA_RO || d->reserved == EA_AR;
+	bool registered = find(d, &t->nexus),
+	     exclusive = d->reserved == EA || d->reserved == EA_RO || d->reserved == EA_AR;
 
 	if (!d->reserved || holds(d, &t->nexus) || (registered && registrants_only(d->reserved)))
 		return true;
@@ -69,7 +70,8 @@ static void ua_others(struct disk *d, const struct nexus *but, uint8_t asc, uint
 			ua_nexus(&d->reg[i].who, d->lun, asc, ascq);
 }
 
-/* The reservation ends; the other registrants are told where they had a share in it (SPC-4 5.13.11.2). */
+/* The reservation ends; the other registrants are told where they had a share in it
+ * (SPC-4 5.13.11.2). */
 static void let_go(struct disk *d, const struct nexus *by)
 {
 	uint8_t type = d->reserved;
@@ -139,11 +141,13 @@ static void clear(struct task *t, struct disk *d)
 	d->generation++;
 }
 
-/* SPC-4 5.13.11.2.6. A victim of 0 means everybody else, where all registrants hold the reservation. */
+/* SPC-4 5.13.11.2.6. A victim of 0 means everybody else, where all registrants hold the
+ * reservation. */
 static void preempt(struct task *t, struct disk *d, uint64_t victim, uint8_t type, bool abort)
 {
 	bool all = !victim && all_registrants(d), taken = all, found = all;
-	const struct registration *holder = d->reserved && !all_registrants(d) ? find(d, &d->holder) : NULL;
+	const struct registration *holder =
+		d->reserved && !all_registrants(d) ? find(d, &d->holder) : NULL;
 	uint8_t old = d->reserved;
 
 	if (!victim && !all) {
@@ -212,12 +216,23 @@ static void out(struct task *t, struct disk *d)
 		return;
 	}
 	switch (action) {
-	case REGISTER: reg(t, d, key, service, false); break;
-	case REGISTER_IGNORE: reg(t, d, key, service, true); break;
-	case RESERVE: reserve(t, d, type); break;
-	case RELEASE: release(t, d, type); break;
-	case CLEAR: clear(t, d); break;
-	default: preempt(t, d, service, type, action == PREEMPT_ABORT);
+	case REGISTER:
+		reg(t, d, key, service, false);
+		break;
+	case REGISTER_IGNORE:
+		reg(t, d, key, service, true);
+		break;
+	case RESERVE:
+		reserve(t, d, type);
+		break;
+	case RELEASE:
+		release(t, d, type);
+		break;
+	case CLEAR:
+		clear(t, d);
+		break;
+	default:
+		preempt(t, d, service, type, action == PREEMPT_ABORT);
 	}
 }
 
@@ -252,11 +267,13 @@ static uint32_t capabilities(uint8_t *p)
 	return 8;
 }
 
-/* The TransportID of an initiator port: its name, ",i,0x" and its ISID (SPC-4 7.6.4.6). Length, padded. */
+/* The TransportID of an initiator port: its name, ",i,0x" and its ISID (SPC-4 7.6.4.6). Length,
+ * padded. */
 static uint32_t transport_id(const struct nexus *n, uint8_t *p)
 {
-	int len = snprintf((char *)p + 4, 256, "%s,i,0x%02x%02x%02x%02x%02x%02x", n->initiator, n->isid[0], n->isid[1],
-			   n->isid[2], n->isid[3], n->isid[4], n->isid[5]) + 1;
+	int len = snprintf((char *)p + 4, 256, "%s,i,0x%02x%02x%02x%02x%02x%02x", n->initiator,
+			   n->isid[0], n->isid[1], n->isid[2], n->isid[3], n->isid[4], n->isid[5]) +
+		  1;
 
 	len = (len + 3) & ~3;
 	p[0] = 0x45;
@@ -293,11 +310,21 @@ static void in(struct task *t, struct disk *d)
 
 	put32(p, d->generation);
 	switch (t->cdb[1] & 0x1f) {
-	case 0: t->in_len = read_keys(d, p); break;
-	case 1: t->in_len = read_reservation(d, p); break;
-	case 2: t->in_len = capabilities(p); break;
-	case 3: t->in_len = full_status(d, p); break;
-	default: check(t, 0x05, 0x24, 0x00); return;
+	case 0:
+		t->in_len = read_keys(d, p);
+		break;
+	case 1:
+		t->in_len = read_reservation(d, p);
+		break;
+	case 2:
+		t->in_len = capabilities(p);
+		break;
+	case 3:
+		t->in_len = full_status(d, p);
+		break;
+	default:
+		check(t, 0x05, 0x24, 0x00);
+		return;
 	}
 	if (t->in_len > alloc)
 		t->in_len = alloc;

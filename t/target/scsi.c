@@ -103,7 +103,7 @@ static void vpd(struct task *t, const struct disk *d)
 		n = 60;
 		put32(p + 8, MAX_DATA / d->block_size);
 		put32(p + 20, MAX_UNMAP);
-		put32(p + 24, 1); /* descriptors */
+		put32(p + 24, 1);	  /* descriptors */
 		put64(p + 36, MAX_UNMAP); /* WRITE SAME */
 		break;
 	case 0xb1:
@@ -213,12 +213,23 @@ void scsi_run(struct task *t)
 		;
 	} else {
 		switch (t->cdb[0]) {
-		case 0x00: break;
-		case 0x03: request_sense(t); break;
-		case 0x12: inquiry(t, d); break;
-		case 0xa0: report_luns(t); break;
-		case 0x25: read_capacity10(t, d); break;
-		case 0x1a: mode_sense(t, d); break;
+		case 0x00:
+			break;
+		case 0x03:
+			request_sense(t);
+			break;
+		case 0x12:
+			inquiry(t, d);
+			break;
+		case 0xa0:
+			report_luns(t);
+			break;
+		case 0x25:
+			read_capacity10(t, d);
+			break;
+		case 0x1a:
+			mode_sense(t, d);
+			break;
 		case 0x9e:
 			if ((t->cdb[1] & 0x1f) == 0x10) {
 				read_capacity16(t, d);

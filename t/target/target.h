@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A scripted iSCSI target: RAM disks behind several portals, and faults on command (README.md). One thread, one
- * libev loop, one target; enough of RFC 7143, SPC-4 and SBC-3 for an initiator that reads and writes disks.
+ * A scripted iSCSI target: RAM disks behind several portals, and faults on command (README.md). One
+ * thread, one libev loop, one target; enough of RFC 7143, SPC-4 and SBC-3 for an initiator that
+ * reads and writes disks.
  */
 #ifndef T_TARGET_H
 #define T_TARGET_H
@@ -29,9 +30,10 @@
 
 /* iSCSI opcodes, RFC 7143 11.1 */
 enum {
-	OP_NOP_OUT = 0x00, OP_SCSI = 0x01, OP_TMF = 0x02, OP_LOGIN = 0x03, OP_TEXT = 0x04, OP_DATA_OUT = 0x05,
-	OP_LOGOUT = 0x06, OP_NOP_IN = 0x20, OP_SCSI_RSP = 0x21, OP_TMF_RSP = 0x22, OP_LOGIN_RSP = 0x23,
-	OP_TEXT_RSP = 0x24, OP_DATA_IN = 0x25, OP_LOGOUT_RSP = 0x26, OP_R2T = 0x31, OP_ASYNC = 0x32, OP_REJECT = 0x3f,
+	OP_NOP_OUT = 0x00, OP_SCSI = 0x01, OP_TMF = 0x02, OP_LOGIN = 0x03, OP_TEXT = 0x04,
+	OP_DATA_OUT = 0x05, OP_LOGOUT = 0x06, OP_NOP_IN = 0x20, OP_SCSI_RSP = 0x21,
+	OP_TMF_RSP = 0x22, OP_LOGIN_RSP = 0x23, OP_TEXT_RSP = 0x24, OP_DATA_IN = 0x25,
+	OP_LOGOUT_RSP = 0x26, OP_R2T = 0x31, OP_ASYNC = 0x32, OP_REJECT = 0x3f,
 };
 
 struct portal {
@@ -45,7 +47,7 @@ struct portal {
 	char redirect[64];   /* TargetAddress for login status 0101h */
 	bool no_nops;        /* NOP-Outs are not answered */
 	bool stall;          /* nothing is read */
-	int window;          /* commands that an initiator may have sent; below 0 makes no sense, on purpose */
+	int window;          /* MaxCmdSN - ExpCmdSN + 1; below 0 makes no sense, on purpose */
 };
 
 struct nexus { /* I_T nexus: who, and through which group */
@@ -159,8 +161,9 @@ struct entry {
 };
 
 enum fate {
-	FATE_PASS, FATE_STATUS, FATE_RESPONSE, FATE_DELAY, FATE_NEVER, FATE_HOLD, FATE_CLOSE, FATE_RESET, FATE_CUT,
-	FATE_REJECT, FATE_SHORT, FATE_TRUNCATE, FATE_LONG, FATE_OVER, FATE_OVERFLOW, FATE_PAYLOAD, FATE_ITT, FATE_NOR2T, FATE_BADR2T,
+	FATE_PASS, FATE_STATUS, FATE_RESPONSE, FATE_DELAY, FATE_NEVER, FATE_HOLD, FATE_CLOSE,
+	FATE_RESET, FATE_CUT, FATE_REJECT, FATE_SHORT, FATE_TRUNCATE, FATE_LONG, FATE_OVER,
+	FATE_OVERFLOW, FATE_PAYLOAD, FATE_ITT, FATE_NOR2T, FATE_BADR2T,
 };
 
 struct rule {
@@ -208,8 +211,16 @@ extern struct target T;
 
 /* ---- bytes ---- */
 static inline void put16(uint8_t *p, uint16_t v) { p[0] = (uint8_t)(v >> 8); p[1] = (uint8_t)v; }
-static inline void put32(uint8_t *p, uint32_t v) { put16(p, (uint16_t)(v >> 16)); put16(p + 2, (uint16_t)v); }
-static inline void put64(uint8_t *p, uint64_t v) { put32(p, (uint32_t)(v >> 32)); put32(p + 4, (uint32_t)v); }
+static inline void put32(uint8_t *p, uint32_t v)
+{
+	put16(p, (uint16_t)(v >> 16));
+	put16(p + 2, (uint16_t)v);
+}
+static inline void put64(uint8_t *p, uint64_t v)
+{
+	put32(p, (uint32_t)(v >> 32));
+	put32(p + 4, (uint32_t)v);
+}
 static inline uint16_t get16(const uint8_t *p) { return (uint16_t)(p[0] << 8 | p[1]); }
 static inline uint32_t get24(const uint8_t *p) { return (uint32_t)p[0] << 16 | get16(p + 1); }
 static inline uint32_t get32(const uint8_t *p) { return (uint32_t)get16(p) << 16 | get16(p + 2); }
@@ -220,13 +231,15 @@ static inline int hex_byte(const char *s)
 {
 	unsigned byte;
 
-	return isxdigit((unsigned char)s[0]) && isxdigit((unsigned char)s[1]) && sscanf(s, "%2x", &byte) == 1 ? (int)byte : -1;
+	if (!isxdigit((unsigned char)s[0]) || !isxdigit((unsigned char)s[1]))
+		return -1;
+	return sscanf(s, "%2x", &byte) == 1 ? (int)byte : -1;
 }
 
 /* ---- conn.c ---- */
 void conn_accept(int portal);
 void conn_close(struct conn *c, bool reset); /* at once; c is freed after the current event */
-/* A PDU: DataSegmentLength and the window are filled in; with `stat` StatSN too, which it uses up. */
+/* Queues a PDU: DataSegmentLength and the window are filled in; with `stat` StatSN, used up. */
 void conn_send(struct conn *c, uint8_t bhs[48], const void *data, uint32_t len, bool stat);
 void conn_raw(struct conn *c, const void *p, size_t n);
 void conn_window(struct conn *c, uint8_t bhs[48]); /* ExpCmdSN and MaxCmdSN */
@@ -250,9 +263,9 @@ bool nexus_same(const struct nexus *a, const struct nexus *b);
 
 /* ---- task.c ---- */
 void task_add(struct task *t);                /* a command, its data is still to come */
-void task_ready(struct task *t);              /* all of its data is here; t may be gone afterwards */
+void task_ready(struct task *t); /* all of its data is here; t and its connection may be gone then */
 struct task *task_find(const struct conn *c, uint32_t itt);
-void task_conn_gone(struct conn *c);          /* commands that are not complete go with it, the others stay */
+void task_conn_gone(struct conn *c); /* commands that are not complete go with it, others stay */
 void task_abort_nexus(const struct nexus *n, const struct disk *d); /* NULL: of all, on all LUNs */
 void task_release(void);
 void task_free(struct task *t);
@@ -262,7 +275,7 @@ void task_management(struct conn *c, const uint8_t bhs[48]);
 void receive_command(struct conn *c, const uint8_t bhs[48], const uint8_t *data, uint32_t len);
 void receive_data(struct conn *c, const uint8_t bhs[48], const uint8_t *data, uint32_t len);
 
-/* ---- answer.c: rule NULL, or one that changes the answer; the connection may be dead afterwards ---- */
+/* ---- answer.c: rule NULL, or one that changes the answer; c may be dead afterwards ---- */
 void answer_send(struct conn *c, struct task *t, const struct rule *rule);
 
 /* ---- scsi.c, block.c, groups.c, reserve.c: run a command; status and in_data are set ---- */
@@ -279,7 +292,8 @@ bool reserve_allow(struct task *t, struct disk *d);
 /* ---- disk.c ---- */
 struct disk *disk_find(int portal, uint16_t lun); /* portal -1: the first one behind any */
 struct disk *disk_new(uint16_t lun, uint64_t blocks); /* NULL: too many, too large */
-bool disk_resize(struct disk *d, uint64_t blocks, uint32_t block_size); /* false: no such size, nothing changed */
+/* false: no such size, nothing changed */
+bool disk_resize(struct disk *d, uint64_t blocks, uint32_t block_size);
 bool disk_name(struct disk *d, const char *naa); /* false: not 16 or 32 hex digits */
 void disk_remove(struct disk *d);
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Commands that are complete: a rule may change their fate, they are executed, they are answered, or somebody ends
- * them. A complete command outlives its connection, as in a target that stalls: reinstatement, task management,
- * PREEMPT AND ABORT and the end of its LUN are what ends it.
+ * Commands that are complete: a rule may change their fate, they are executed, they are answered,
+ * or somebody ends them. A complete command outlives its connection, as in a target that stalls:
+ * reinstatement, task management, PREEMPT AND ABORT and the end of its LUN are what ends it.
  */
 #include "target.h"
 
@@ -48,7 +48,8 @@ void task_abort_nexus(const struct nexus *n, const struct disk *d)
 	list_for_each_safe(pos, tmp, &T.tasks) {
 		struct task *t = list_entry(pos, struct task, link);
 
-		if (t != running && (!n || nexus_same(&t->nexus, n)) && (!d || disk_find(t->portal, t->lun) == d))
+		if (t != running && (!n || nexus_same(&t->nexus, n)) &&
+		    (!d || disk_find(t->portal, t->lun) == d))
 			task_free(t);
 	}
 }
