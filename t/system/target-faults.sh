@@ -125,6 +125,8 @@ k.close(reset=True)
 time.sleep(0.1)
 eq(j.answer(put(j, 45)).status, 0)
 eq(reached(s), [45])
+t.do("portal", portal=0, window=63)  # and what it has to say to nobody does not make it forget them
+t.do("portal", portal=0, window=64)
 late = connect(isid=6)  # connects, is not answered
 t.do("portal", portal=0, stall=False)
 until("all of them", lambda: reached(s) == [45, 40, 41, 42, 43])
@@ -145,8 +147,10 @@ for fate, how, want in (("close", {}, "fin"), ("reset", {}, "rst"), ("cut", {"by
         eq(end, want)
 k = login(isid=5)
 t.inject("cut", opcode=READ, bytes=48 + 100)
+t.do("portal", portal=0, stall=True)  # so that both are read at once: nothing follows the cut
 k.command(read16(0, 8), read=4096)
-k.command(read16(0, 8), read=4096)  # nothing follows the cut
+k.command(read16(0, 8), read=4096)
+t.do("portal", portal=0, stall=False)
 got, end = ends(k)
 eq((got[0], got[1], len(got), end), (0x25, 0x81, 148, "fin"))
 

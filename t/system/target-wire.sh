@@ -79,6 +79,14 @@ try:
 except ConnectionResetError:
     pass
 
+for ttt, at, n in ((7, 0, 512), (None, 512, 512), (None, 0, 513)): # not what was asked for
+    loose = login(isid=2)
+    before, start = t.counts()["violations"], len(t.log())
+    tag = loose.command(write16(0, 1), write=bytes(512), immediate=0)
+    r2t = loose.recv()
+    loose.data_out(tag, r2t.u32(20) if ttt is None else r2t.u32(20) + ttt, at, bytes(n))
+    eq((loose.answer(tag).reject, t.counts()["violations"], len(t.log())), (4, before + 1, start))
+
 # task management: a command that is held goes, one that is not there does not
 t.inject("hold", opcode=0x8A)
 start = len(t.log())
