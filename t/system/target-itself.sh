@@ -3,7 +3,7 @@
 . "$(dirname "$0")/../lib.sh"
 
 net_up 2
-tt_up --lun 1:64 --lun 7:8
+tt_up --lun 1:64 --lun 7:8 --no-ua # iscsi-ls does not try again after one
 U=iscsi://$(portal 1)/${IQN}1
 if command -v iscsi-ls >/dev/null; then
 	on ini iscsi-ls -s "iscsi://$(portal 1)" >"$T/ls"

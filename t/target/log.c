@@ -27,6 +27,7 @@ static uint32_t crc(const uint8_t *p, size_t n)
 
 void log_add(const struct task *t)
 {
+	T.portal[t->portal].executed++;
 	if (T.nlog == LOG_MAX) {
 		T.log_lost++;
 		return;
@@ -98,7 +99,7 @@ json_t *log_counts(void)
 		{ "beyond_window", T.beyond_window },
 		{ "violations", T.violations },
 	};
-	json_t *rules = json_array(), *o;
+	json_t *rules = json_array(), *portals = json_array(), *o;
 	int sessions = 0, held = 0, tasks = 0;
 	struct list *pos;
 
@@ -114,8 +115,10 @@ json_t *log_counts(void)
 	list_for_each(pos, &T.rules)
 		json_array_append_new(rules,
 				      json_integer(list_entry(pos, struct rule, link)->hits));
-	o = json_pack("{s:i,s:i,s:i,s:o,s:o}", "sessions", sessions, "held", held, "tasks", tasks,
-		      "executed", by_opcode(), "hits", rules);
+	for (int i = 0; i < T.nportals; i++)
+		json_array_append_new(portals, json_integer((json_int_t)T.portal[i].executed));
+	o = json_pack("{s:i,s:i,s:i,s:o,s:o,s:o}", "sessions", sessions, "held", held, "tasks",
+		      tasks, "executed", by_opcode(), "portals", portals, "hits", rules);
 	for (size_t i = 0; i < sizeof(totals) / sizeof(totals[0]); i++)
 		json_object_set_new(o, totals[i].name, json_integer((json_int_t)totals[i].n));
 	return o;

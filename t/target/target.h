@@ -45,6 +45,7 @@ struct portal {
 	bool closed;         /* no new connections: they are reset */
 	int refuse;          /* login status to answer with, 0: none */
 	char redirect[64];   /* TargetAddress for login status 0101h */
+	uint64_t executed;   /* commands that came through it */
 	bool no_nops;        /* NOP-Outs are not answered */
 	bool stall;          /* nothing is read */
 	int window;          /* MaxCmdSN - ExpCmdSN + 1; below 0 makes no sense, on purpose */
