@@ -90,6 +90,14 @@ cleanup() {
 			status=1
 		fi
 	fi
+	if [ -n "${PID[t-target]:-}" ]; then
+		stop t-target
+		failed=$?
+		if [ "$status" = 0 ] && [ "$failed" != 0 ]; then
+			printf 'FAILED: t-target ended with status %s\n' "$failed" >&2
+			status=1
+		fi
+	fi
 	if [ "$status" != 0 ] && [ "$status" != 77 ] && [ -z "${QUIET_LOGS:-}" ]; then
 		for name in "$T"/*.log; do
 			[ -s "$name" ] || continue
@@ -272,22 +280,52 @@ tt_up() {
 # tt JSON: a command; its answer, which must not be an error
 tt() {
 	local answer
-	answer=$(/usr/bin/python3 - "$T/tt.sock" "$1" <<-'PY'
-		import socket, sys
-		s = socket.socket(socket.AF_UNIX)
-		s.connect(sys.argv[1])
-		s.sendall(sys.argv[2].encode() + b"\n")
-		data = b""
-		while not data.endswith(b"\n"):
-		    more = s.recv(65536)
-		    if not more:
-		        break
-		    data += more
-		sys.stdout.write(data.decode())
-	PY
-	)
-	[[ $answer != *'"error"'* ]] || fail "t-target: $1: $answer"
+	answer=$(/usr/bin/python3 "$TOP/t/target/target.py" "$T/tt.sock" "$1") || fail "t-target: $1: $answer"
 	printf '%s\n' "$answer"
+}
+# tt_down: ends it in an orderly way
+tt_down() {
+	local status=0
+	stop t-target || status=$?
+	assert_eq "$status" 0 "exit status of t-target"
+}
+# tt_check [ARG...]: runs a Python script from standard input on the other host, beside mpiod. It has what target.py has, t (the
+# control socket), login(portal, ...) (an initiator that is logged in, without unit attentions) and until(WHAT, CONDITION)
+tt_check() {
+	{
+		cat <<-'PY'
+			import os, sys, time
+			sys.path.insert(0, sys.argv[1])
+			sys.dont_write_bytecode = True
+			from target import *
+
+			t, IQN, sys.argv = Target(sys.argv[2]), sys.argv[3], sys.argv[4:]
+
+			def connect(portal=0, **how):
+			    return Initiator(f"10.77.{portal + 1}.2", 3260, IQN, **how)
+
+			def login(portal=0, **how):
+			    i = connect(portal, **how)
+			    status = i.login()
+			    assert status == 0, hex(status)
+			    for lun in range(1, 8):
+			        i.settle(lun)
+			    return i
+
+			def until(what, condition):
+			    for _ in range(1500):
+			        if condition():
+			            return
+			        time.sleep(0.02)
+			    sys.exit("waited in vain: " + what)
+
+			def eq(got, want):
+			    assert got == want, f"got {got!r}, expected {want!r}"
+		PY
+		cat
+	} >"$T/check.py"
+	on ini timeout -s INT "$WAIT" /usr/bin/python3 "$T/check.py" "$TOP/t/target" "$T/tt.sock" "${IQN}1" "$@" ||
+		fail "the check in Python failed"
 }
 # tt_get FILTER [JSON]: of the counts, or of another command's answer
 tt_get() { tt "${2:-{\"do\": \"counts\"\}}" | jq -r "$1"; }

@@ -68,7 +68,7 @@ cpp() {
 		'-Djson_object_foreach(o,k,v)=for (; (k = foreach_key(o, &v));)' \
 		--inline-suppr --suppress=missingIncludeSystem --suppress=unusedFunction \
 		--suppress=unmatchedSuppression -j "${JOBS:-2}" -I. -DMPIOD_VERSION='"0"' \
-		conf policy transport daemon t/tools
+		conf policy transport daemon t/tools t/target
 }
 
 man_pages() {

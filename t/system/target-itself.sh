@@ -8,6 +8,18 @@ U=iscsi://$(portal 1)/${IQN}1
 if command -v iscsi-ls >/dev/null; then
 	on ini iscsi-ls -s "iscsi://$(portal 1)" >"$T/ls"
 	grep -q "${IQN}1.*$(portal 2),2" "$T/ls" || fail "iscsi-ls: $(cat "$T/ls")"
+	assert_eq "$(grep -c 'Lun:.*Size:' "$T/ls")" 4 "LUNs that iscsi-ls shows on two portals: $(cat "$T/ls")"
+	on ini iscsi-inq "$U/1" >"$T/inq"
+	grep -q 'Vendor:MPIOD' "$T/inq" || fail "iscsi-inq: $(cat "$T/inq")"
+	on ini iscsi-inq -e 1 -c 131 "$U/7" >"$T/inq"
+	grep -q 'Designator Type:(3) NAA' "$T/inq" || fail "iscsi-inq of page 83h: $(cat "$T/inq")"
+	grep -q 'Designator:\[MPIOD   T7\]' "$T/inq" || fail "iscsi-inq of page 83h: $(cat "$T/inq")"
+	on ini iscsi-readcapacity16 "$U/7" >"$T/capacity"
+	grep -q 'Total size:8388608' "$T/capacity" || fail "iscsi-readcapacity16: $(cat "$T/capacity")"
+	on ini iscsi-perf -t 2 -m 16 "$U/1" >"$T/perf" 2>&1 || fail "iscsi-perf: $(cat "$T/perf")"
+	assert_gt "$(tt_get '.executed["88"] // 0')" 100 "reads of iscsi-perf: $(cat "$T/perf")"
+else
+	say "no iscsi-ls here (package libiscsi-bin)"
 fi
 if on ini qemu-img info "$U/1" >"$T/info" 2>&1; then
 	grep -q '64 MiB' "$T/info" || fail "qemu-img: $(cat "$T/info")"
@@ -34,7 +46,7 @@ for kind in cable_cut_silent cable_reset; do
 done
 load_end
 mpiod_down
-stop t-target || fail "the scripted target ended with an error: $(cat "$T/t-target.log")"
+tt_down
 
 tt_up --lun 1:8 --chap alice:alice-secret-1
 (umask 077 && echo alice-secret-1 >"$T/secret" && echo wrong-secret-12 >"$T/wrong")

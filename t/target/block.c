@@ -4,6 +4,9 @@
 
 #include <string.h>
 
+#define LBA_STATUS_MAX                                                                             \
+	(1 << 20) /* blocks of an extent, so that nobody waits for the scan of a large disk */
+
 /* false: check condition */
 static bool inside(struct task *t, const struct disk *d, uint64_t lba, uint64_t blocks)
 {
@@ -24,15 +27,14 @@ static bool writable(struct task *t, const struct disk *d)
 
 static void read_blocks(struct task *t, const struct disk *d, uint64_t lba, uint32_t blocks)
 {
-	uint32_t len = blocks * d->block_size;
-
 	if (!inside(t, d, lba, blocks))
 		return;
 	if (blocks > MAX_DATA / d->block_size) {
 		check(t, 0x05, 0x24, 0x00);
 		return;
 	}
-	memcpy(answer(t, len), d->data + lba * d->block_size, len);
+	answer(t, blocks * d->block_size);
+	memcpy(t->in_data, d->data + lba * d->block_size, t->in_len);
 }
 
 static void write_blocks(struct task *t, struct disk *d, uint64_t lba, uint32_t blocks)
@@ -43,40 +45,50 @@ static void write_blocks(struct task *t, struct disk *d, uint64_t lba, uint32_t 
 		check(t, 0x05, 0x24, 0x00);
 		return;
 	}
-	memcpy(d->data + lba * d->block_size, t->data, t->got);
+	if (t->got)
+		memcpy(d->data + lba * d->block_size, t->data, t->got);
 }
 
+/* Blocks 0: to the end (SBC-3 5.41). */
 static void write_same(struct task *t, struct disk *d, uint64_t lba, uint32_t blocks)
 {
-	if (!inside(t, d, lba, blocks) || !writable(t, d))
+	uint64_t n = blocks || lba >= d->blocks ? blocks : d->blocks - lba;
+
+	if (!inside(t, d, lba, n) || !writable(t, d))
 		return;
-	if (t->got != d->block_size) {
+	if (t->got != d->block_size || n > MAX_UNMAP) {
 		check(t, 0x05, 0x24, 0x00);
 		return;
 	}
-	for (uint32_t i = 0; i < blocks; i++)
+	for (uint64_t i = 0; i < n; i++)
 		memcpy(d->data + (lba + i) * d->block_size, t->data, d->block_size);
 }
 
 static void unmap(struct task *t, struct disk *d)
 {
-	uint32_t n;
+	uint32_t n = t->got < 8 ? 0 : get16(t->data + 2) / 16U;
 
-	if (t->got < 8 || get16(t->data + 2) % 16 || get16(t->data + 2) > t->got - 8) {
+	if (!t->got) /* no parameter list is no error, SBC-3 5.28 */
+		return;
+	if (t->got < 8 || get16(t->data + 2) % 16 || get16(t->data + 2) > t->got - 8 || n > 1) {
 		check(t, 0x05, 0x26, 0x00);
 		return;
 	}
-	n = get16(t->data + 2) / 16U;
 	for (uint32_t i = 0; i < n; i++) {
 		uint64_t lba = get64(t->data + 8 + 16 * i);
 		uint32_t blocks = get32(t->data + 16 + 16 * i);
 
 		if (!inside(t, d, lba, blocks) || !writable(t, d))
 			return;
+		if (blocks > MAX_UNMAP) {
+			check(t, 0x05, 0x26, 0x00);
+			return;
+		}
 		memset(d->data + lba * d->block_size, 0, (size_t)blocks * d->block_size);
 	}
 }
 
+/* Blocks of zeroes count as deallocated, whoever wrote them. */
 static bool zeroes(const struct disk *d, uint64_t block)
 {
 	const uint8_t *p = d->data + block * d->block_size;
@@ -98,7 +110,7 @@ static void lba_status(struct task *t, const struct disk *d, uint64_t lba)
 		uint64_t first = lba;
 		bool hole = zeroes(d, lba);
 
-		while (lba < d->blocks && zeroes(d, lba) == hole)
+		while (lba < d->blocks && lba - first < LBA_STATUS_MAX && zeroes(d, lba) == hole)
 			lba++;
 		put64(p + 8 + 16 * n, first);
 		put32(p + 16 + 16 * n, (uint32_t)(lba - first));
@@ -115,14 +127,27 @@ bool block_run(struct task *t, struct disk *d)
 	const uint8_t *c = t->cdb;
 
 	switch (c[0]) {
-	case 0x28: read_blocks(t, d, get32(c + 2), get16(c + 7)); return true;
-	case 0x88: read_blocks(t, d, get64(c + 2), get32(c + 10)); return true;
-	case 0x2a: write_blocks(t, d, get32(c + 2), get16(c + 7)); return true;
-	case 0x8a: write_blocks(t, d, get64(c + 2), get32(c + 10)); return true;
-	case 0x93: write_same(t, d, get64(c + 2), get32(c + 10)); return true;
-	case 0x42: unmap(t, d); return true;
+	case 0x28:
+		read_blocks(t, d, get32(c + 2), get16(c + 7));
+		return true;
+	case 0x88:
+		read_blocks(t, d, get64(c + 2), get32(c + 10));
+		return true;
+	case 0x2a:
+		write_blocks(t, d, get32(c + 2), get16(c + 7));
+		return true;
+	case 0x8a:
+		write_blocks(t, d, get64(c + 2), get32(c + 10));
+		return true;
+	case 0x93:
+		write_same(t, d, get64(c + 2), get32(c + 10));
+		return true;
+	case 0x42:
+		unmap(t, d);
+		return true;
 	case 0x35:
-	case 0x91: return true;
+	case 0x91:
+		return true;
 	case 0x9e:
 		if ((c[1] & 0x1f) != 0x12)
 			return false;

@@ -10,8 +10,6 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-bool window_closed;
-
 static void conn_free(struct conn *c)
 {
 	list_del(&c->link);
@@ -41,7 +39,8 @@ void conn_close(struct conn *c, bool reset)
 	ev_io_stop(T.loop, &c->rd);
 	ev_io_stop(T.loop, &c->wr);
 	if (reset)
-		setsockopt(c->fd, SOL_SOCKET, SO_LINGER, &(struct linger){ 1, 0 }, sizeof(struct linger));
+		setsockopt(c->fd, SOL_SOCKET, SO_LINGER, &(struct linger){ 1, 0 },
+			   sizeof(struct linger));
 	close(c->fd);
 	task_conn_gone(c);
 }
@@ -49,21 +48,22 @@ void conn_close(struct conn *c, bool reset)
 static void flush(struct conn *c)
 {
 	while (!c->dead && c->out_len) {
-		ssize_t n = send(c->fd, c->out + c->out_off, c->out_len, MSG_NOSIGNAL | MSG_DONTWAIT);
+		ssize_t n =
+			send(c->fd, c->out + c->out_off, c->out_len, MSG_NOSIGNAL | MSG_DONTWAIT);
 
 		if (n < 0 && errno == EAGAIN) {
 			ev_io_start(T.loop, &c->wr);
 			return;
 		}
-		if (n <= 0) {
-			conn_close(c, false);
-			return;
+		if (n <= 0) { /* nobody listens; what came before is executed all the same */
+			c->out_len = 0;
+			break;
 		}
 		c->out_off += (size_t)n;
 		c->out_len -= (size_t)n;
 	}
 	if (!c->dead && c->closing)
-		conn_close(c, false);
+		conn_close(c, c->reset);
 	c->out_off = 0;
 	ev_io_stop(T.loop, &c->wr);
 }
@@ -76,8 +76,12 @@ static void writable(struct ev_loop *l, ev_io *w, int revents)
 
 void conn_raw(struct conn *c, const void *p, size_t n)
 {
-	if (c->dead)
+	if (c->dead || c->closing)
 		return;
+	if (c->out_off > c->out_len) {
+		memcpy(c->out, c->out + c->out_off, c->out_len);
+		c->out_off = 0;
+	}
 	if (c->out_off + c->out_len + n > c->out_cap) {
 		c->out_cap = 2 * (c->out_off + c->out_len + n);
 		c->out = realloc(c->out, c->out_cap);
@@ -89,10 +93,14 @@ void conn_raw(struct conn *c, const void *p, size_t n)
 	ev_io_start(T.loop, &c->wr);
 }
 
-void conn_window(const struct conn *c, uint8_t bhs[48])
+void conn_window(struct conn *c, uint8_t bhs[48])
 {
+	uint32_t max = c->expcmdsn + (uint32_t)T.portal[c->portal].window - 1;
+
 	put32(bhs + 28, c->expcmdsn);
-	put32(bhs + 32, window_closed ? c->expcmdsn - 1 : c->expcmdsn + WINDOW - 1);
+	put32(bhs + 32, max);
+	if (!c->full || (int32_t)(max - c->maxcmdsn) > 0) /* it never shrinks, RFC 7143 4.2.2.1 */
+		c->maxcmdsn = max;
 }
 
 void conn_send(struct conn *c, uint8_t bhs[48], const void *data, uint32_t len, bool stat)
@@ -131,11 +139,45 @@ void conn_async(struct conn *c, uint8_t event, uint16_t p1, uint16_t p2, uint16_
 	conn_send(c, r, NULL, 0, true);
 }
 
+void conn_window_changed(int portal)
+{
+	struct list *pos;
+
+	list_for_each(pos, &T.conns) {
+		struct conn *c = list_entry(pos, struct conn, link);
+		uint8_t r[48] = { OP_NOP_IN, 0x80 };
+
+		if (!c->full || c->portal != portal)
+			continue;
+		put32(r + 16, 0xffffffff);
+		put32(r + 20, 0xffffffff);
+		put32(r + 24, c->statsn);
+		conn_send(c, r, NULL, 0, false);
+	}
+}
+
+void conn_stall(int portal, bool on)
+{
+	struct list *pos;
+
+	T.portal[portal].stall = on;
+	list_for_each(pos, &T.conns) {
+		struct conn *c = list_entry(pos, struct conn, link);
+
+		if (c->dead || c->portal != portal)
+			continue;
+		if (on)
+			ev_io_stop(T.loop, &c->rd);
+		else
+			ev_io_start(T.loop, &c->rd);
+	}
+}
+
 static void nop_out(struct conn *c, const uint8_t bhs[48], const uint8_t *data, uint32_t len)
 {
 	uint8_t r[48] = { OP_NOP_IN, 0x80 };
 
-	if (get32(bhs + 16) == 0xffffffff)
+	if (get32(bhs + 16) == 0xffffffff || T.portal[c->portal].no_nops)
 		return;
 	memcpy(r + 8, bhs + 8, 8);
 	memcpy(r + 16, bhs + 16, 4);
@@ -147,6 +189,7 @@ static void logout(struct conn *c, const uint8_t bhs[48])
 {
 	uint8_t r[48] = { OP_LOGOUT_RSP, 0x80 };
 
+	T.logouts++;
 	memcpy(r + 16, bhs + 16, 4);
 	conn_send(c, r, NULL, 0, true);
 	c->closing = true;
@@ -159,6 +202,8 @@ static bool numbered(struct conn *c, const uint8_t bhs[48])
 		return true;
 	if (get32(bhs + 24) != c->expcmdsn)
 		return false;
+	if ((int32_t)(c->expcmdsn - c->maxcmdsn) > 0)
+		T.beyond_window++;
 	c->expcmdsn++;
 	return true;
 }
@@ -174,14 +219,29 @@ static void pdu(struct conn *c, const uint8_t bhs[48], uint8_t *data, uint32_t l
 	if (c->full && op != OP_DATA_OUT && !numbered(c, bhs))
 		return;
 	switch (op) {
-	case OP_LOGIN: login_pdu(c, bhs, (char *)data, len); break;
-	case OP_TEXT: text_pdu(c, bhs, (char *)data, len); break;
-	case OP_NOP_OUT: nop_out(c, bhs, data, len); break;
-	case OP_LOGOUT: logout(c, bhs); break;
-	case OP_SCSI: task_command(c, bhs, data, len); break;
-	case OP_DATA_OUT: task_data_out(c, bhs, data, len); break;
-	case OP_TMF: task_management(c, bhs); break;
-	default: conn_reject(c, bhs, 0x05); /* command not supported */
+	case OP_LOGIN:
+		login_pdu(c, bhs, (char *)data, len);
+		break;
+	case OP_TEXT:
+		text_pdu(c, bhs, (char *)data, len);
+		break;
+	case OP_NOP_OUT:
+		nop_out(c, bhs, data, len);
+		break;
+	case OP_LOGOUT:
+		logout(c, bhs);
+		break;
+	case OP_SCSI:
+		receive_command(c, bhs, data, len);
+		break;
+	case OP_DATA_OUT:
+		receive_data(c, bhs, data, len);
+		break;
+	case OP_TMF:
+		task_management(c, bhs);
+		break;
+	default:
+		conn_reject(c, bhs, 0x05); /* command not supported */
 	}
 }
 
@@ -189,9 +249,10 @@ static void take_pdus(struct conn *c)
 {
 	size_t at = 0;
 
-	while (!c->dead && c->in_len - at >= 48) {
+	while (!c->dead && !c->closing && c->in_len - at >= 48) {
 		uint8_t *bhs = c->in + at;
-		uint32_t ahs = bhs[4] * 4U, len = get24(bhs + 5), whole = 48 + ahs + ((len + 3) & ~3U);
+		uint32_t ahs = bhs[4] * 4U, len = get24(bhs + 5),
+			 whole = 48 + ahs + ((len + 3) & ~3U);
 
 		if (len > MAX_SEGMENT) {
 			conn_close(c, true);
@@ -222,7 +283,7 @@ static void readable(struct ev_loop *l, ev_io *w, int revents)
 		conn_close(c, false);
 		return;
 	}
-	c->in_len += (size_t)n;
+	c->in_len = c->closing ? 0 : c->in_len + (size_t)n;
 	take_pdus(c);
 	if (!c->dead)
 		flush(c);
@@ -240,7 +301,8 @@ void conn_accept(int portal)
 	if (c)
 		c->in = malloc(IN_CAP);
 	if (!c || !c->in) {
-		setsockopt(fd, SOL_SOCKET, SO_LINGER, &(struct linger){ 1, 0 }, sizeof(struct linger));
+		setsockopt(fd, SOL_SOCKET, SO_LINGER, &(struct linger){ 1, 0 },
+			   sizeof(struct linger));
 		close(fd);
 		free(c);
 		return;
@@ -262,5 +324,6 @@ void conn_accept(int portal)
 	ev_io_init(&c->rd, readable, fd, EV_READ);
 	ev_io_init(&c->wr, writable, fd, EV_WRITE);
 	c->rd.data = c->wr.data = c;
-	ev_io_start(T.loop, &c->rd);
+	if (!T.portal[portal].stall)
+		ev_io_start(T.loop, &c->rd);
 }

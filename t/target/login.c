@@ -1,22 +1,13 @@
 /* SPDX-License-Identifier: MIT */
-/* Login (RFC 7143 6.3, 11.12), CHAP (RFC 1994, RFC 7143 12.1.3), SendTargets, session reinstatement (6.3.5). */
+/* Login (RFC 7143 6.3, 11.12), SendTargets, session reinstatement (6.3.5). */
 #include "target.h"
 
-#include <gcrypt.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
-#define TEXT_MAX 8192
-
-struct text {
-	char buf[TEXT_MAX];
-	size_t len;
-};
-
-static void __attribute__((format(printf, 2, 3))) text_add(struct text *t, const char *fmt, ...)
+void text_add(struct text *t, const char *fmt, ...)
 {
 	va_list ap;
 	int n;
@@ -46,10 +37,12 @@ const char *text_find(const char *text, size_t len, const char *key)
 
 bool nexus_same(const struct nexus *a, const struct nexus *b)
 {
-	return a->group == b->group && !memcmp(a->isid, b->isid, 6) && !strcmp(a->initiator, b->initiator);
+	return a->group == b->group && !memcmp(a->isid, b->isid, 6) &&
+	       !strcmp(a->initiator, b->initiator);
 }
 
-static void respond(struct conn *c, const uint8_t bhs[48], uint8_t flags, uint16_t status, const struct text *t)
+static void respond(struct conn *c, const uint8_t bhs[48], uint8_t flags, uint16_t status,
+		    const struct text *t)
 {
 	uint8_t r[48] = { OP_LOGIN_RSP, flags };
 
@@ -64,24 +57,32 @@ static void respond(struct conn *c, const uint8_t bhs[48], uint8_t flags, uint16
 		c->closing = true;
 }
 
-static void number(struct text *t, const char *text, uint32_t len, const char *key, uint32_t ours, uint32_t *out)
+static void number(struct text *t, const char *text, uint32_t len, const char *key, uint32_t ours,
+		   uint32_t *out)
 {
 	const char *v = text_find(text, len, key);
 	unsigned long n = v ? strtoul(v, NULL, 0) : 0;
 
 	if (!v)
 		return;
-	*out = n < ours ? (uint32_t)n : ours;
+	*out = n < 512 ? 512 : n < ours ? (uint32_t)n : ours; /* 512: RFC 7143 13.13, 13.14 */
 	text_add(t, "%s=%u", key, *out);
 }
 
 static void operational(struct conn *c, struct text *t, const char *text, uint32_t len)
 {
 	static const char *const fixed[][2] = {
-		{ "HeaderDigest", "None" },	 { "DataDigest", "None" },	  { "MaxConnections", "1" },
-		{ "MaxOutstandingR2T", "1" },	 { "DefaultTime2Wait", "2" },	  { "DefaultTime2Retain", "0" },
-		{ "ErrorRecoveryLevel", "0" },	 { "DataPDUInOrder", "Yes" },	  { "DataSequenceInOrder", "Yes" },
-		{ "IFMarker", "No" },		 { "OFMarker", "No" },
+		{ "HeaderDigest", "None" },
+		{ "DataDigest", "None" },
+		{ "MaxConnections", "1" },
+		{ "MaxOutstandingR2T", "1" },
+		{ "DefaultTime2Wait", "2" },
+		{ "DefaultTime2Retain", "0" },
+		{ "ErrorRecoveryLevel", "0" },
+		{ "DataPDUInOrder", "Yes" },
+		{ "DataSequenceInOrder", "Yes" },
+		{ "IFMarker", "No" },
+		{ "OFMarker", "No" },
 	};
 	const char *v;
 
@@ -100,6 +101,8 @@ static void operational(struct conn *c, struct text *t, const char *text, uint32
 	}
 	number(t, text, len, "MaxBurstLength", MAX_BURST, &c->max_burst);
 	number(t, text, len, "FirstBurstLength", FIRST_BURST, &c->first_burst);
+	if (c->first_burst > c->max_burst)
+		c->first_burst = c->max_burst;
 	v = text_find(text, len, "MaxRecvDataSegmentLength");
 	if (v) {
 		unsigned long n = strtoul(v, NULL, 0);
@@ -107,62 +110,6 @@ static void operational(struct conn *c, struct text *t, const char *text, uint32
 		c->max_recv = n < 512 ? 512 : n > MAX_SEGMENT ? MAX_SEGMENT : (uint32_t)n;
 		text_add(t, "MaxRecvDataSegmentLength=%d", MAX_SEGMENT);
 	}
-}
-
-static void hex(char *out, const uint8_t *p, size_t n)
-{
-	for (size_t i = 0; i < n; i++)
-		sprintf(out + 2 * i, "%02x", p[i]);
-}
-
-static bool chap_right(const struct conn *c, const char *name, const char *response)
-{
-	uint8_t sum[16];
-	char want[40] = "0x";
-	gcry_md_hd_t md;
-
-	if (!name || !response || strcmp(name, T.user) || gcry_md_open(&md, GCRY_MD_MD5, 0))
-		return false;
-	gcry_md_putc(md, c->chap_id);
-	gcry_md_write(md, T.secret, strlen(T.secret));
-	gcry_md_write(md, c->challenge, sizeof(c->challenge));
-	memcpy(sum, gcry_md_read(md, GCRY_MD_MD5), sizeof(sum));
-	gcry_md_close(md);
-	hex(want + 2, sum, sizeof(sum));
-	return !strcasecmp(want, response);
-}
-
-/* true: security is done with this PDU. *status: an error instead. */
-static bool security(struct conn *c, struct text *t, const char *text, uint32_t len, uint16_t *status)
-{
-	const char *method = text_find(text, len, "AuthMethod");
-	char challenge[40] = "";
-
-	if (!T.user[0]) {
-		if (method)
-			text_add(t, "AuthMethod=None");
-		return true;
-	}
-	if (method && !strstr(method, "CHAP")) {
-		*status = 0x0201;
-		return false;
-	}
-	if (method)
-		text_add(t, "AuthMethod=CHAP");
-	if (text_find(text, len, "CHAP_A")) {
-		gcry_create_nonce(c->challenge, sizeof(c->challenge));
-		c->chap_id = (uint8_t)c->id;
-		c->chap_asked = true;
-		hex(challenge, c->challenge, sizeof(c->challenge));
-		text_add(t, "CHAP_A=5");
-		text_add(t, "CHAP_I=%u", c->chap_id);
-		text_add(t, "CHAP_C=0x%s", challenge);
-	} else if (text_find(text, len, "CHAP_R")) {
-		c->chap_done = c->chap_asked && chap_right(c, text_find(text, len, "CHAP_N"), text_find(text, len, "CHAP_R"));
-		if (!c->chap_done)
-			*status = 0x0201;
-	}
-	return c->chap_done;
 }
 
 /* Ends the older session of the same nexus and its commands, before this login is answered. */
@@ -175,7 +122,8 @@ static void reinstate(struct conn *c)
 	list_for_each(pos, &T.conns) {
 		struct conn *o = list_entry(pos, struct conn, link);
 
-		if (o == c || o->dead || !o->full || o->discovery || !nexus_same(&o->nexus, &c->nexus))
+		if (o == c || o->dead || !o->full || o->discovery ||
+		    !nexus_same(&o->nexus, &c->nexus))
 			continue;
 		conn_close(o, false);
 		T.reinstated++;
@@ -191,7 +139,7 @@ static void complete(struct conn *c)
 		return;
 	reinstate(c);
 	for (int i = 0; T.uas && i < MAX_LUNS; i++)
-		if (T.disk[i].used && c->nua < MAX_UAS / 2)
+		if (T.disk[i].used && T.disk[i].portals >> c->portal & 1)
 			ua_add(c, T.disk[i].lun, 0x29, 0x00);
 }
 
@@ -199,7 +147,8 @@ static void complete(struct conn *c)
 static uint16_t introduce(struct conn *c, const uint8_t bhs[48], const char *text, uint32_t len)
 {
 	const struct portal *p = &T.portal[c->portal];
-	const char *who = text_find(text, len, "InitiatorName"), *target = text_find(text, len, "TargetName");
+	const char *who = text_find(text, len, "InitiatorName"),
+		   *target = text_find(text, len, "TargetName");
 	const char *type = text_find(text, len, "SessionType");
 
 	if (c->nexus.initiator[0])
@@ -232,7 +181,9 @@ void login_pdu(struct conn *c, const uint8_t bhs[48], char *text, uint32_t len)
 	status = introduce(c, bhs, text, len);
 	if (status == 0x0101)
 		text_add(&t, "TargetAddress=%s", T.portal[c->portal].redirect);
-	if (!status && csg == 0 && !security(c, &t, text, len, &status))
+	if (!status && (csg > 1 || (transit && (nsg <= csg || nsg == 2))))
+		status = 0x020b; /* not a stage that can be */
+	if (!status && csg == 0 && !chap_step(c, &t, text, len, &status))
 		transit = false;
 	if (!status && csg == 1 && T.user[0] && !c->chap_done)
 		status = 0x0201;
@@ -261,7 +212,8 @@ void text_pdu(struct conn *c, const uint8_t bhs[48], char *text, uint32_t len)
 		text_add(&t, "TargetName=%s", T.iqn);
 		for (int i = 0; i < T.nportals; i++)
 			if (T.portal[i].told)
-				text_add(&t, "TargetAddress=%s,%u", T.portal[i].addr, T.portal[i].group);
+				text_add(&t, "TargetAddress=%s,%u", T.portal[i].addr,
+					 T.portal[i].group);
 	}
 	memcpy(r + 16, bhs + 16, 4);
 	put32(r + 20, 0xffffffff);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Options, listening sockets, the log of what was executed. */
+/* Options and listening sockets. */
 #include "target.h"
 
 #include <errno.h>
@@ -16,47 +16,22 @@
 struct target T = { .iqn = "iqn.2026-01.org.mpiod.test:t1", .reinstate = true, .uas = true };
 
 static const char usage[] =
-	"Usage: t-target --control SOCKET --portal ADDR:PORT[,GROUP]... --lun N:MIB[:NAA]... [option...]\n"
+	"Usage: t-target --control SOCKET --portal ADDR:PORT[,GROUP]... --lun N:MIB[:NAA]... "
+	"[option...]\n"
 	"  --iqn NAME           of the target\n"
 	"  --chap USER:SECRET\n"
-	"  --no-reinstate       an older session with the same ISID lives on, as on tgt without CHAP\n"
+	"  --mutual USER:SECRET what the target proves itself with, to an initiator that asks\n"
+	"  --no-reinstate       an older session with the same ISID lives on, as on tgt without "
+	"CHAP\n"
 	"  --no-ua              no unit attentions at login and on changes\n"
-	"  --alua implicit|explicit|both   port groups with states, the first group active/optimized, others standby\n"
+	"  --alua implicit|explicit|both   port groups with states, the first group "
+	"active/optimized, others standby\n"
 	"Commands for the control socket: t/target/README.md\n";
 
 static _Noreturn void die(const char *what)
 {
 	fprintf(stderr, "t-target: %s\n", what);
 	exit(2);
-}
-
-static uint32_t crc(const uint8_t *p, size_t n)
-{
-	uint32_t c = ~0U;
-
-	for (size_t i = 0; i < n; i++) {
-		c ^= p[i];
-		for (int k = 0; k < 8; k++)
-			c = c >> 1 ^ (c & 1 ? 0xedb88320 : 0);
-	}
-	return ~c;
-}
-
-#define LOG_MAX 200000
-
-void log_add(const struct task *t, const void *data, size_t len)
-{
-	T.portal[t->portal].executed++;
-	if (T.nlog == LOG_MAX)
-		return;
-	if (T.nlog == T.log_cap) {
-		T.log_cap = T.log_cap ? 2 * T.log_cap : 1024;
-		T.log = realloc(T.log, T.log_cap * sizeof(*T.log));
-		if (!T.log)
-			abort();
-	}
-	T.log[T.nlog++] = (struct entry){ t->conn_id, t->portal, t->lun, t->cdb[0], t->status, t->lba, t->blocks,
-					  t->write ? crc(data, len) : 0 };
 }
 
 static void on_accept(struct ev_loop *l, ev_io *w, int revents)
@@ -69,7 +44,9 @@ static void add_portal(char *arg)
 {
 	struct portal *p = &T.portal[T.nportals];
 	char *group = strchr(arg, ','), *port, host[64];
-	struct addrinfo hints = { .ai_flags = AI_NUMERICHOST | AI_PASSIVE, .ai_socktype = SOCK_STREAM }, *ai;
+	struct addrinfo hints = { .ai_flags = AI_NUMERICHOST | AI_PASSIVE,
+				  .ai_socktype = SOCK_STREAM },
+			*ai;
 	int one = 1;
 
 	if (T.nportals == MAX_PORTALS)
@@ -93,13 +70,17 @@ static void add_portal(char *arg)
 	}
 	freeaddrinfo(ai);
 	p->told = true;
+	p->window = WINDOW;
 	ev_io_init(&p->io, on_accept, p->fd, EV_READ);
 	p->io.data = p;
 	ev_io_start(T.loop, &p->io);
 	if (!group_find(p->group)) {
 		for (int i = 0; i < MAX_GROUPS; i++)
 			if (!T.group[i].used) {
-				T.group[i] = (struct group){ true, p->group, i ? 2 : 0, i == 0 };
+				T.group[i] = (struct group){ .used = true,
+							     .id = p->group,
+							     .state = i ? 2 : 0,
+							     .preferred = !i };
 				break;
 			}
 	}
@@ -109,62 +90,84 @@ static void add_portal(char *arg)
 static void add_lun(char *arg)
 {
 	char *size = strchr(arg, ':'), *naa = size ? strchr(size + 1, ':') : NULL;
-	struct disk *d = T.disk;
+	struct disk *d =
+		size ? disk_new((uint16_t)atoi(arg), strtoull(size + 1, NULL, 10) * 2048) : NULL;
 
-	while (d < T.disk + MAX_LUNS && d->used)
-		d++;
-	if (!size || d == T.disk + MAX_LUNS)
+	if (!d || (naa && !disk_name(d, naa + 1)))
 		die("--lun: N:MIB[:NAA] is expected, 64 times at most");
-	*d = (struct disk){ .used = true, .lun = (uint16_t)atoi(arg), .portals = UINT64_MAX, .block_size = 512, .version = 6,
-			    .vendor = "MPIOD", .product = "TEST" };
-	snprintf(d->naa, sizeof(d->naa), "6001405%025x", (unsigned)d->lun);
-	if (naa)
-		snprintf(d->naa, sizeof(d->naa), "%s", naa + 1);
-	snprintf(d->serial, sizeof(d->serial), "T%u", d->lun);
-	disk_resize(d, (uint64_t)atoi(size + 1) * 2048);
 }
 
 static void set_alua(const char *how)
 {
-	uint8_t tpgs = !strcmp(how, "implicit") ? 1 : !strcmp(how, "explicit") ? 2 : !strcmp(how, "both") ? 3 : 0;
-
-	if (!tpgs)
+	T.tpgs = !strcmp(how, "implicit")   ? 1
+		 : !strcmp(how, "explicit") ? 2
+		 : !strcmp(how, "both")	    ? 3
+					    : 0;
+	if (!T.tpgs)
 		die("--alua: implicit, explicit or both");
-	T.alua = true;
 	for (int i = 0; i < MAX_LUNS; i++)
-		T.disk[i].tpgs = tpgs;
+		T.disk[i].tpgs = T.tpgs;
+}
+
+static void credentials(char *arg, char user[64], char secret[64])
+{
+	char *colon = strchr(arg, ':');
+
+	if (!colon)
+		die("USER:SECRET is expected");
+	*colon = '\0';
+	snprintf(user, 64, "%s", arg);
+	snprintf(secret, 64, "%s", colon + 1);
 }
 
 static void options(int argc, char **argv)
 {
 	static const struct option names[] = {
-		{ "control", 1, NULL, 'c' }, { "portal", 1, NULL, 'p' },   { "lun", 1, NULL, 'l' },  { "iqn", 1, NULL, 'i' },
-		{ "chap", 1, NULL, 'u' },    { "no-reinstate", 0, NULL, 'r' }, { "no-ua", 0, NULL, 'a' }, { "alua", 1, NULL, 'g' },
-		{ "help", 0, NULL, 'h' },    { NULL, 0, NULL, 0 },
+		{ "control", 1, NULL, 'c' }, { "portal", 1, NULL, 'p' },
+		{ "lun", 1, NULL, 'l' },     { "iqn", 1, NULL, 'i' },
+		{ "chap", 1, NULL, 'u' },    { "no-reinstate", 0, NULL, 'r' },
+		{ "no-ua", 0, NULL, 'a' },   { "alua", 1, NULL, 'g' },
+		{ "mutual", 1, NULL, 'm' },  { "help", 0, NULL, 'h' },
+		{ NULL, 0, NULL, 0 },
 	};
 	const char *alua = NULL;
-	char *colon;
 	int c;
 
 	while ((c = getopt_long(argc, argv, "", names, NULL)) != -1) {
 		switch (c) {
-		case 'c': control_start(optarg); break;
-		case 'p': add_portal(optarg); break;
-		case 'l': add_lun(optarg); break;
-		case 'i': snprintf(T.iqn, sizeof(T.iqn), "%s", optarg); break;
-		case 'u':
-			colon = strchr(optarg, ':');
-			if (!colon)
-				die("--chap: USER:SECRET is expected");
-			*colon = '\0';
-			snprintf(T.user, sizeof(T.user), "%s", optarg);
-			snprintf(T.secret, sizeof(T.secret), "%s", colon + 1);
+		case 'c':
+			control_start(optarg);
 			break;
-		case 'r': T.reinstate = false; break;
-		case 'a': T.uas = false; break;
-		case 'g': alua = optarg; break;
-		case 'h': fputs(usage, stdout); exit(0);
-		default: fputs(usage, stderr); exit(2);
+		case 'p':
+			add_portal(optarg);
+			break;
+		case 'l':
+			add_lun(optarg);
+			break;
+		case 'i':
+			snprintf(T.iqn, sizeof(T.iqn), "%s", optarg);
+			break;
+		case 'u':
+			credentials(optarg, T.user, T.secret);
+			break;
+		case 'm':
+			credentials(optarg, T.own_user, T.own_secret);
+			break;
+		case 'r':
+			T.reinstate = false;
+			break;
+		case 'a':
+			T.uas = false;
+			break;
+		case 'g':
+			alua = optarg;
+			break;
+		case 'h':
+			fputs(usage, stdout);
+			exit(0);
+		default:
+			fputs(usage, stderr);
+			exit(2);
 		}
 	}
 	if (!T.nportals)
@@ -189,8 +192,8 @@ static void free_all(void)
 		task_free(list_entry(pos, struct task, link));
 	rules_clear();
 	for (int i = 0; i < MAX_LUNS; i++)
-		free(T.disk[i].data);
-	free(T.log);
+		disk_remove(&T.disk[i]);
+	log_free();
 }
 
 int main(int argc, char **argv)

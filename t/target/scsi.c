@@ -32,68 +32,6 @@ static void allocation(struct task *t, uint32_t alloc)
 		t->in_len = alloc;
 }
 
-struct disk *disk_find(int portal, uint16_t lun)
-{
-	for (int i = 0; i < MAX_LUNS; i++)
-		if (T.disk[i].used && T.disk[i].lun == lun && (portal < 0 || T.disk[i].portals >> portal & 1))
-			return &T.disk[i];
-	return NULL;
-}
-
-void disk_resize(struct disk *d, uint64_t blocks)
-{
-	size_t cap = blocks * d->block_size;
-
-	if (cap > d->cap) {
-		d->data = realloc(d->data, cap);
-		if (!d->data)
-			abort();
-		memset(d->data + d->cap, 0, cap - d->cap);
-		d->cap = cap;
-	}
-	d->blocks = blocks;
-}
-
-/* ---- unit attentions (SAM-5 5.14) ---- */
-
-void ua_add(struct conn *c, uint16_t lun, uint8_t asc, uint8_t ascq)
-{
-	for (int i = 0; i < c->nua; i++)
-		if (c->ua[i].lun == lun && c->ua[i].asc == asc && c->ua[i].ascq == ascq)
-			return;
-	if (c->nua < MAX_UAS)
-		c->ua[c->nua++] = (struct ua){ lun, asc, ascq };
-}
-
-void ua_all(uint16_t lun, uint8_t asc, uint8_t ascq, const struct conn *but)
-{
-	struct list *pos;
-
-	if (!T.uas)
-		return;
-	list_for_each(pos, &T.conns) {
-		struct conn *c = list_entry(pos, struct conn, link);
-
-		if (c->full && !c->discovery && c != but)
-			ua_add(c, lun, asc, ascq);
-	}
-}
-
-static bool take_ua(struct task *t)
-{
-	struct conn *c = t->conn;
-
-	for (int i = 0; c && i < c->nua; i++) {
-		if (c->ua[i].lun != t->lun)
-			continue;
-		check(t, 0x06, c->ua[i].asc, c->ua[i].ascq);
-		memmove(&c->ua[i], &c->ua[i + 1], sizeof(c->ua[0]) * (size_t)(c->nua - i - 1));
-		c->nua--;
-		return true;
-	}
-	return false;
-}
-
 /* ---- INQUIRY ---- */
 
 static void pad(uint8_t *out, const char *text, size_t n)
@@ -123,12 +61,8 @@ static size_t designation(uint8_t *p, const struct disk *d, const struct portal 
 	p[at] = 0x01; /* binary; logical unit, NAA */
 	p[at + 1] = 0x03;
 	p[at + 3] = (uint8_t)n;
-	for (size_t i = 0; i < n; i++) {
-		unsigned byte;
-
-		sscanf(d->naa + 2 * i, "%2x", &byte);
-		p[at + 4 + i] = (uint8_t)byte;
-	}
+	for (size_t i = 0; i < n; i++)
+		p[at + 4 + i] = (uint8_t)hex_byte(d->naa + 2 * i);
 	at += 4 + n;
 	p[at] = 0x02; /* ASCII; logical unit, T10 */
 	p[at + 1] = 0x01;
@@ -168,9 +102,9 @@ static void vpd(struct task *t, const struct disk *d)
 	case 0xb0:
 		n = 60;
 		put32(p + 8, MAX_DATA / d->block_size);
-		put32(p + 20, 0x10000); /* UNMAP blocks */
-		put32(p + 24, 1);       /* and descriptors */
-		put64(p + 36, 0x10000); /* WRITE SAME */
+		put32(p + 20, MAX_UNMAP);
+		put32(p + 24, 1);	  /* descriptors */
+		put64(p + 36, MAX_UNMAP); /* WRITE SAME */
 		break;
 	case 0xb1:
 		n = 60;
@@ -201,6 +135,16 @@ static void inquiry(struct task *t, const struct disk *d)
 	allocation(t, get16(t->cdb + 3));
 }
 
+/* Sense data comes with the status: there is none to ask for (SPC-4 6.39). */
+static void request_sense(struct task *t)
+{
+	uint8_t *p = answer(t, t->cdb[1] & 1 ? 8 : 18);
+
+	p[0] = t->cdb[1] & 1 ? 0x72 : 0x70;
+	p[7] = t->cdb[1] & 1 ? 0 : 10;
+	allocation(t, t->cdb[4]);
+}
+
 static void report_luns(struct task *t)
 {
 	uint8_t *p = answer(t, 8 + 8 * MAX_LUNS);
@@ -214,7 +158,15 @@ static void report_luns(struct task *t)
 	allocation(t, get32(t->cdb + 6));
 }
 
-static void read_capacity(struct task *t, const struct disk *d)
+static void read_capacity10(struct task *t, const struct disk *d)
+{
+	uint8_t *p = answer(t, 8);
+
+	put32(p, d->blocks > UINT32_MAX ? UINT32_MAX : (uint32_t)d->blocks - 1);
+	put32(p + 4, d->block_size);
+}
+
+static void read_capacity16(struct task *t, const struct disk *d)
 {
 	uint8_t *p = answer(t, 32);
 
@@ -224,17 +176,15 @@ static void read_capacity(struct task *t, const struct disk *d)
 	allocation(t, get32(t->cdb + 10));
 }
 
-static void read_capacity10(struct task *t, const struct disk *d)
-{
-	uint8_t *p = answer(t, 8);
-
-	put32(p, d->blocks > 0xffffffff ? 0xffffffff : (uint32_t)d->blocks - 1);
-	put32(p + 4, d->block_size);
-}
-
+/* There is one page, caching (SBC-3 6.5.6). */
 static void mode_sense(struct task *t, const struct disk *d)
 {
-	uint8_t *p = answer(t, 24);
+	uint8_t *p = answer(t, 24), page = t->cdb[2] & 0x3f;
+
+	if (page != 0x08 && page != 0x3f) {
+		check(t, 0x05, 0x24, 0x00);
+		return;
+	}
 
 	p[0] = 23;
 	p[2] = (uint8_t)((d->read_only ? 0x80 : 0) | 0x10); /* WP, DPOFUA */
@@ -248,7 +198,7 @@ static void mode_sense(struct task *t, const struct disk *d)
 
 static bool needs_no_lun(const struct task *t)
 {
-	return t->cdb[0] == 0x12 || t->cdb[0] == 0xa0;
+	return t->cdb[0] == 0x12 || t->cdb[0] == 0xa0 || t->cdb[0] == 0x03;
 }
 
 void scsi_run(struct task *t)
@@ -257,20 +207,32 @@ void scsi_run(struct task *t)
 
 	if (!d && !needs_no_lun(t)) {
 		check(t, 0x05, 0x25, 0x00);
-	} else if (!needs_no_lun(t) && take_ua(t)) {
+	} else if (!needs_no_lun(t) && ua_take(t)) {
 		;
 	} else if (d && (!reserve_allow(t, d) || !groups_allow(t, d))) {
 		;
 	} else {
 		switch (t->cdb[0]) {
-		case 0x00: break;
-		case 0x12: inquiry(t, d); break;
-		case 0xa0: report_luns(t); break;
-		case 0x1a: mode_sense(t, d); break;
-		case 0x25: read_capacity10(t, d); break;
+		case 0x00:
+			break;
+		case 0x03:
+			request_sense(t);
+			break;
+		case 0x12:
+			inquiry(t, d);
+			break;
+		case 0xa0:
+			report_luns(t);
+			break;
+		case 0x25:
+			read_capacity10(t, d);
+			break;
+		case 0x1a:
+			mode_sense(t, d);
+			break;
 		case 0x9e:
 			if ((t->cdb[1] & 0x1f) == 0x10) {
-				read_capacity(t, d);
+				read_capacity16(t, d);
 				break;
 			}
 			/* fall through */
@@ -279,5 +241,5 @@ void scsi_run(struct task *t)
 				check(t, 0x05, 0x20, 0x00);
 		}
 	}
-	log_add(t, t->write ? t->data : t->in_data, t->write ? t->got : t->in_len);
+	log_add(t);
 }
