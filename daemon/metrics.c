@@ -78,6 +78,8 @@ static const struct metric metrics[] = {
 	  .help = "Whether no_path_timeout ran out and I/O fails." },
 	{ .name = "lun_fences", .scope = SCOPE_LUN, .key = "fences",
 	  .help = "Ranges where a write may still run late, and newer ones wait." },
+	{ .name = "lun_fenced_requests", .scope = SCOPE_LUN, .key = "fenced",
+	  .help = "Requests that wait for such a write to be dead." },
 	{ .name = "lun_read_only", .scope = SCOPE_LUN, .key = "read_only",
 	  .help = "Whether writes are refused." },
 

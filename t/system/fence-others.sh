@@ -40,6 +40,11 @@ if answered w2; then fail "the write to blocks in doubt did not wait"; fi
 doubts || fail "the doubt is over, though its path is not back"
 load_ok "beside a doubt"
 assert_ge "$(js '[.luns[].fenced] | add')" 1 "requests that wait for its end"
+ctl metrics >"$T/metrics"
+grep -q '^mpiod_lun_fences{export="disk"} [1-9]' "$T/metrics" || fail "no fence in: $(grep fence "$T/metrics")"
+grep -q '^mpiod_lun_fenced_requests{export="disk"} [1-9]' "$T/metrics" || fail "nobody waits in: $(grep fence "$T/metrics")"
+ctl status >"$T/out"
+grep -q 'may still be executed' "$T/out" || fail "mpioctl status does not tell of the doubt: $(cat "$T/out")"
 
 cable_restore 1
 until_true "w2 completes when the path is back" answered w2
