@@ -84,3 +84,12 @@ assert_eq "$(js '.luns[0].policy')" least-blocks "policy of the hardware section
 printf '[lun a]\nid = %s\npolicy = weighted-paths\n' $NAA >>"$T/mpiod.conf"
 ctl reload >"$T/out"
 until_true "the LUN's section goes before that of its hardware" js_is '.luns[0].policy' weighted-paths
+
+# two targets that show the same LUN: one export over the paths of both
+spawn t-target-2 nsenter "--net=/run/netns/$NS-tgt" "$B/t-target" --control "$T/tt2.sock" --iqn "${IQN}2" \
+	--portal 10.77.1.2:3262,7 --lun 5:128:60014050000000000000000000000001
+until_true "the second target is ready" grep -q '^ready' "$T/t-target-2.log"
+printf '[target t2]\niqn = %s2\nportal = 10.77.1.2:3262\n' "$IQN" >>"$T/mpiod.conf"
+ctl reload >"$T/out"
+mpiod_wait 3 a
+assert_eq "$(js '.luns | length')" 1 "exports of one LUN behind two targets"

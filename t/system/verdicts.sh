@@ -125,6 +125,16 @@ once() { /usr/bin/python3 "$TOP/t/tools/nbd-once.py" "$(uri disk)" "$@"; }
 assert_eq "$(once flush)" EIO "the flush after a deferred write error"
 assert_eq "$(once flush)" ok "the next one"
 
+# BUSY and TASK SET FULL have shrunk the window of cable 1; good answers let it grow again
+[ "$(session_get 1 window)" -lt 1024 ] || fail "the window did not shrink"
+mpiod_wait 2 disk
+tt '{"do":"clear"}' >/dev/null
+window_is_back() {
+	"$NBD_LOAD" --uri "$(uri disk)" --seconds 1 --size-limit 4M --no-fill >"$T/out" 2>&1 || fail "$(cat "$T/out")"
+	[ "$(session_get 1 window)" -ge 1024 ]
+}
+until_true "the window grows back" window_is_back
+
 # nothing in the table is left out; "not sent" is no answer of a target
 while read -r why; do
 	[ "$why" = "not sent" ] || [ -n "${SEEN["=$why"]:-}" ] || fail "no case for the row \"$why\" of policy/verdict.c"
