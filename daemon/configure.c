@@ -229,10 +229,14 @@ void engine_configure(struct engine *e, const struct conf *c)
 	list_for_each(pos, &e->luns) {
 		struct lun *l = list_entry(pos, struct lun, in_engine);
 		bool was_ro = l->opt->read_only;
+		uint64_t key = l->opt->reservation_key;
 		char was[sizeof(l->name)];
 
 		snprintf(was, sizeof(was), "%s", l->name);
 		lun_configure(e, l);
+		if (l->opt->reservation_key != key && l->opt->reservation_key != l->key)
+			engine_emit(e, EVENT_WARNING, "reservation-key", l, NULL,
+				    "another reservation_key takes effect at the next start");
 		if (l->announced && (strcmp(was, l->name) || was_ro != l->opt->read_only))
 			e->ops->lun_ready(e->arg, l);
 	}

@@ -191,4 +191,10 @@ bool engine_idle(const struct engine *e);
 /* Is any write of a lost session still in doubt? */
 bool engine_in_doubt(const struct engine *e);
 
+/*
+ * Before the end, when nothing is under way any more: gives the registrations of all paths up (persistent
+ * reservations, SPC-4 5.13.11). True while answers are outstanding: to be called again.
+ */
+bool engine_release(struct engine *e);
+
 #endif

@@ -181,6 +181,10 @@ static void claim(struct engine *e, struct lun *l, const struct identify *id)
 
 	l->inquiry = id->inquiry;
 	lun_configure(e, l);
+	/* All paths with a key or none: one that has none can't write beside one that reserves. */
+	if (!l->key_known)
+		l->key = l->opt->reservation_key;
+	l->key_known = true;
 	l->dsm = dsm_claim(&d, l->hardware ? l->hardware->dsm : NULL);
 	l->tpgs = l->dsm->groups ? id->inquiry.tpgs : 0;
 	lun_choose_policy(l);
@@ -285,7 +289,7 @@ static void register_or_go(struct engine *e, struct path *p, bool conflict)
 
 	identify_free(e, p->identify);
 	p->mode_unread = false;
-	if (!p->lun->opt->reservation_key || p->admin_disabled || again) {
+	if (!p->lun->key || p->admin_disabled || again) {
 		path_identified(e, p);
 		return;
 	}

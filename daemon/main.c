@@ -13,6 +13,7 @@
 #include <string.h>
 
 #define DEFAULT_CONF "/etc/mpiod/mpiod.conf"
+#define RELEASE_S 2. /* and for giving up persistent reservations */
 #define DOUBT_S 60. /* and for doubts about writes, which fence_timeout ends */
 #define DRAIN_S 10. /* how long a stop waits for what clients have asked already */
 
@@ -131,11 +132,16 @@ static void poll_drained(struct ev_loop *loop, ev_timer *t, int revents)
 	(void)revents;
 	if (engine_idle(sv->engine) || ev_now(loop) >= sv->stop_by) {
 		/* A new daemon knows nothing of writes that are in doubt: they end with this one. */
-		if (!engine_in_doubt(sv->engine) || ev_now(loop) >= sv->stop_by + DOUBT_S)
+		if (engine_in_doubt(sv->engine) && ev_now(loop) < sv->stop_by + DOUBT_S) {
+			if (!sv->told_doubt)
+				log_msg(LOG_NOTICE, "waiting until no write is in doubt any more");
+			sv->told_doubt = true;
+		} else if (sv->release_by <= 0.) {
+			sv->release_by = ev_now(loop) + RELEASE_S;
+			engine_release(sv->engine);
+		} else if (!engine_release(sv->engine) || ev_now(loop) >= sv->release_by) {
 			ev_break(loop, EVBREAK_ALL);
-		else if (!sv->told_doubt)
-			log_msg(LOG_NOTICE, "waiting until no write is in doubt any more");
-		sv->told_doubt = true;
+		}
 	}
 }
 

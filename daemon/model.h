@@ -109,6 +109,7 @@ struct path {
 	uint64_t registered;   /* its key in the persistent reservation; 0: none */
 	uint64_t reserve_want, reserve_stale;
 	struct attempt *reserve_out; /* while it registers */
+	struct attempt *release_out; /* while it gives its registration up */
 	unsigned reserve_step, reserve_take, reserve_tries;
 	bool size_unread;      /* its port group was not active: to be read before any I/O on it */
 	bool mode_unread;      /* MODE SENSE met a reservation: read it once the path has registered */
@@ -185,6 +186,8 @@ struct lun {
 	struct scsi_provisioning prov;
 	bool write_protect, dpofua;
 	bool fua_refused, no_write_same, no_unmap, sync10; /* what the target turned out not to do */
+	uint64_t key;          /* reservation_key as it was when the LUN was first seen, 0: none */
+	bool key_known;
 	bool write_lost;       /* the storage reported a deferred write error: the next flush fails */
 	const struct dsm *dsm;
 	uint8_t tpgs;          /* of INQUIRY; 0: no port groups, or the module does not follow them */

@@ -109,7 +109,7 @@ static bool is_stale(const struct path *p, uint64_t key)
 {
 	const struct list *pos;
 
-	if (key >> 16 != p->lun->opt->reservation_key)
+	if (key >> 16 != p->lun->key)
 		return false;
 	list_for_each(pos, &p->lun->paths) {
 		const struct path *q = list_entry(pos, struct path, in_lun);
@@ -262,7 +262,7 @@ void reserve_start(struct engine *e, struct path *p)
 	p->reserve_step = STEP_REGISTER;
 	if (!(++e->next_key & 0xffff))
 		e->next_key++;
-	p->reserve_want = p->lun->opt->reservation_key << 16 | (e->next_key & 0xffff);
+	p->reserve_want = p->lun->key << 16 | (e->next_key & 0xffff);
 	next(e, p);
 }
 
@@ -272,6 +272,67 @@ void reserve_abort(struct engine *e, struct path *p)
 	if (p->reserve_out)
 		p->reserve_out->done = NULL;
 	p->reserve_out = NULL;
+}
+
+/* ---- at the end, registrations are given up ---- */
+
+static void release_send(struct engine *e, struct path *p);
+
+static void released(struct engine *e, struct attempt *a)
+{
+	struct path *p = a->path;
+
+	p->release_out = NULL;
+	if (unit_attention(a->cmd) && p->reserve_tries++ < TRIES)
+		release_send(e, p);
+	else
+		p->registered = 0;
+}
+
+static void release_lost(struct engine *e, struct attempt *a)
+{
+	(void)e;
+	a->path->release_out = NULL;
+	a->path->registered = 0;
+}
+
+static void release_send(struct engine *e, struct path *p)
+{
+	struct attempt *a = command(e, p, released);
+
+	if (!a) {
+		p->registered = 0;
+		return;
+	}
+	cdb_pr_out(a->cmd, a->buf->data, SCSI_PR_REGISTER_AND_IGNORE, 0, 0, 0);
+	attempt_set_data(a, a->buf->data, a->cmd->len);
+	a->lost = release_lost;
+	p->release_out = a;
+	if (attempt_send(e, a)) {
+		p->release_out = NULL;
+		p->registered = 0;
+	}
+}
+
+bool engine_release(struct engine *e)
+{
+	struct list *l, *pos;
+	bool waiting = false;
+
+	list_for_each(l, &e->luns) {
+		list_for_each(pos, &list_entry(l, struct lun, in_engine)->paths) {
+			struct path *p = list_entry(pos, struct path, in_lun);
+
+			if (!p->registered || !session_connected(p->session)) /* disabled ones too */
+				continue;
+			if (!p->release_out) {
+				p->reserve_tries = 0;
+				release_send(e, p);
+			}
+			waiting |= p->release_out != NULL;
+		}
+	}
+	return waiting;
 }
 
 /* ---- a lost path's key is preempted ---- */

@@ -38,6 +38,7 @@ struct server {
 	ev_timer drain;         /* while stopping */
 	ev_tstamp stop_by;      /* 0: not stopping */
 	bool told_doubt;
+	double release_by;     /* registrations are given up until then; 0: not begun */
 };
 
 /* Monotonic microseconds. */

@@ -71,7 +71,7 @@ static json_t *reservations_of(const struct engine *e, const struct lun *l)
 
 	status_put(&o, "lun", status_text(l->name));
 	status_put(&o, "supported", json_boolean(!v->unsupported));
-	status_put(&o, "configured", json_boolean(l->opt->reservation_key != 0));
+	status_put(&o, "configured", json_boolean(l->key != 0));
 	status_put(&o, "read_age_ms", v->read_at ? status_age(e, v->read_at) : json_null());
 	status_put(&o, "held", json_boolean(v->held.held));
 	status_put(&o, "type", v->held.held ? json_string(scsi_pr_type_name(v->held.type)) : json_null());

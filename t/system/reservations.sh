@@ -83,6 +83,22 @@ fi
 of c ctl reservations >"$T/out"
 grep -q "write exclusive, all registrants" "$T/out" || fail "mpioctl reservations says: $(cat "$T/out")"
 
-daemon_down c
+# who stops gives its registrations up, and the last one the reservation
 daemon_down b
+of a until_true "a sees its own two keys only" of a keys_are 2 2
+daemon_down a
+of c until_true "nobody is registered any more" of c keys_are 0 0
+of c write_to --seed 5 >"$T/out" || fail "c can't write though nobody holds the disk: $(cat "$T/out")"
+daemon_down c
+
+# a key that is given or taken away by a reload waits for the next start: half of the paths with a key would lock out the others
+of a daemon_up a ""
+echo 'reservation_key = a1' >>"$T/a.conf"
+of a ctl reload >"$T/out"
+of a event reservation-key 'takes effect at the next start' || fail "no event tells when the key takes effect"
+cable_reset 1
+of a mpiod_wait 1
+cable_restore 1
+of a mpiod_wait 2
+of a write_to --seed 6 >"$T/out" || fail "a can't write after a reload and a new login: $(cat "$T/out")"
 daemon_down a
