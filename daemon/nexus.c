@@ -269,12 +269,12 @@ static void older_told(struct engine *e, struct session *aux, bool up)
 	if (up) {
 		tr->older_up = true;
 		via = second_portal(tr, aux->id);
-		if (via)
+		if (via) {
+			tr->crossing = via->id != aux->id;
 			tr->newer = aux_start(e, via, aux->isid, newer_told, tr);
+		}
 		if (!tr->newer)
 			trust_failed(e, tr);
-		else
-			tr->crossing = via->id != aux->id;
 		return;
 	}
 	/* Closed by the target, on the newer one's login: what was asked for. All else says nothing. */

@@ -94,14 +94,14 @@ static void refuse(struct engine *e, struct path *p, const char *why)
 	session_scanned(e, p->session);
 }
 
-static void retry(struct engine *e, struct path *p, const char *why)
+static void retry(struct engine *e, struct path *p, const struct scsi_cmd *c, const char *why)
 {
 	if (p->reserve_tries++ >= TRIES) {
 		refuse(e, p, why);
 		return;
 	}
 	p->timer.fire = step_again;
-	engine_arm(e, &p->timer, e->now + (unit_attention(p->reserve_out->cmd) ? 0 : PAUSE_US));
+	engine_arm(e, &p->timer, e->now + (unit_attention(c) ? 0 : PAUSE_US));
 }
 
 /* Is it one of our keys that no path, and no doubt, needs? */
@@ -217,7 +217,7 @@ static void step_done(struct engine *e, struct attempt *a)
 	/* Another host was quicker with its RESERVE: look who it is. */
 	if (c->status == SCSI_ST_RESERVATION_CONFLICT && p->reserve_step == STEP_RESERVE)
 		p->reserve_step = STEP_LOOK;
-	retry(e, p, c->outcome == SCSI_OUT_STATUS ? scsi_status_name(c->status) : "no usable answer");
+	retry(e, p, c, c->outcome == SCSI_OUT_STATUS ? scsi_status_name(c->status) : "no usable answer");
 	p->reserve_out = NULL;
 }
 

@@ -281,7 +281,8 @@ static void strip(const struct iscsi_vet *v, uint8_t *p, struct iscsi_vet_pdu *o
 static enum iscsi_vet_step not_outstanding(struct iscsi_vet *v, const uint8_t *p)
 {
 	uint32_t itt = get_be32(p + 16);
-	bool wrong = other(v, itt) >= 0 || (*slot(v, itt) && !((*slot(v, itt))->sending & VET_QUEUED));
+	const struct iscsi_vet_cmd *c = *slot(v, itt);
+	bool wrong = other(v, itt) >= 0 || (c && !(c->sending & VET_QUEUED));
 
 	return broken(v, "%s for a task that %s (%08x)", opcode_name(p[0] & OPCODE_MASK),
 		      wrong ? "is of another kind" : "is not outstanding", itt);

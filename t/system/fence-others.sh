@@ -13,11 +13,11 @@ mpiod_wait 2 disk
 rm -f "$T/asked"
 mkfifo "$T/asked"
 /usr/bin/python3 "$TOP/t/tools/nbd-async.py" "$(uri disk)" <"$T/asked" >"$T/answers" 2>"$T/client.log" &
-PID[client]=$!
+PID["client"]=$!
 exec {ASK}>"$T/asked"
 ask() { echo "$*" >&"$ASK"; }
 answered() { grep -q "^$1 ok" "$T/answers"; }
-until_true "the client is there" kill -0 "${PID[client]}"
+until_true "the client is there" kill -0 "${PID["client"]}"
 ask "write w0 $((40 << 20)) 65536 0xee"
 until_true "w0 completes" answered w0
 

@@ -1,6 +1,7 @@
 #!/bin/bash
 # A write that a stalled target holds while its path fails over is dead, or over, before a newer one to its blocks is sent: each
 # method, each shape; what the target executed, and in which order, is asked of the target.
+# shellcheck disable=SC2153 # LATE is late.sh's
 . "$(dirname "$0")/../lib.sh"
 . "$(dirname "$0")/../late.sh"
 

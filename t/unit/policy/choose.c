@@ -288,7 +288,7 @@ START_TEST(preferred_group_among_equal_states)
 }
 END_TEST
 
-static void explain(struct fixture *f, const struct policy *pol, int want, const char *const *texts)
+static void explain(struct fixture *f, const struct policy *pol, int want, const char *const *texts, int n)
 {
 	char why[POLICY_MAX_PATHS][POLICY_WHY_MAX];
 	struct policy_state before = f->st;
@@ -297,11 +297,14 @@ static void explain(struct fixture *f, const struct policy *pol, int want, const
 	policy_explain(pol, &f->st, f->p, f->n, 4096, &chosen, why);
 	ck_assert_int_eq(chosen, want);
 	ck_assert(!memcmp(&before, &f->st, sizeof(before))); /* explaining is not choosing */
-	for (int i = 0; i < f->n; i++)
+	ck_assert_int_eq(n, f->n);
+	for (int i = 0; i < n; i++)
 		ck_assert_str_eq(why[i], texts[i]);
 	ck_assert_int_eq(policy_choose(pol, &f->st, f->p, f->n, NULL, 0, 4096), want);
 }
-#define EXPLAIN(f, pol, want, ...) explain(f, pol, want, (const char *const[]){ __VA_ARGS__ })
+#define EXPLAIN(f, pol, want, ...)                                                                 \
+	explain(f, pol, want, (const char *const[]){ __VA_ARGS__ },                                \
+		(int)(sizeof((const char *const[]){ __VA_ARGS__ }) / sizeof(char *)))
 
 START_TEST(explain_names_what_outranks_a_path)
 {
