@@ -137,6 +137,9 @@ static void poll_drained(struct ev_loop *loop, ev_timer *t, int revents)
 				log_msg(LOG_NOTICE, "waiting until no write is in doubt any more");
 			sv->told_doubt = true;
 		} else if (sv->release_by <= 0.) {
+			if (engine_in_doubt(sv->engine))
+				log_msg(LOG_ERR, "stopping with writes in doubt: one that was lost with its path may "
+						 "yet be executed over what the next mpiod writes");
 			sv->release_by = ev_now(loop) + RELEASE_S;
 			engine_release(sv->engine);
 		} else if (!engine_release(sv->engine) || ev_now(loop) >= sv->release_by) {

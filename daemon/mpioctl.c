@@ -240,7 +240,7 @@ static const struct command commands[] = {
 	{ { "metrics", NULL }, 0, 0, "", run_metrics, "metrics", "all counters, for Prometheus" },
 	{ { "top", NULL }, 0, 0, "n", run_top, "top [-n N]", "what each path does, every second; q quits" },
 	{ { "path", "disable" }, 1, 1, "", run_disable, "path disable PATH",
-	  "no I/O on it; what is in flight moves" },
+	  "no new I/O on it; what is in flight ends there" },
 	{ { "path", "enable" }, 1, 1, "", run_enable, "path enable PATH",
 	  "back in use; ends waiting for failback" },
 	{ { "path", "drain" }, 1, 1, "", run_drain, "path drain PATH",

@@ -1,42 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-#include "iscsi_vet.h"
+/* PDUs that come, one after the other, against what is outstanding. */
+#include "iscsi_vet_internal.h"
 
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include "scsi_internal.h"
 
-enum {
-	OP_NOP_OUT = 0x00,
-	OP_COMMAND = 0x01,
-	OP_TEXT = 0x04,
-	OP_DATA_OUT = 0x05,
-	OP_LOGOUT = 0x06,
-	OP_NOP_IN = 0x20,
-	OP_RESPONSE = 0x21,
-	OP_TEXT_RESPONSE = 0x24,
-	OP_DATA_IN = 0x25,
-	OP_LOGOUT_RESPONSE = 0x26,
-	OP_R2T = 0x31,
-	OP_ASYNC = 0x32,
-	OP_REJECT = 0x3f,
-};
-
-#define OPCODE_MASK 0x3f
-#define NO_TAG 0xffffffffu
-#define FLAG_FINAL 0x80
-#define FLAG_ACK 0x40
-#define FLAG_OVERFLOW 0x04
-#define FLAG_UNDERFLOW 0x02
-#define FLAG_STATUS 0x01
-
-#define REJECT_WAITING_FOR_LOGOUT 0x0c
-
-/* What of a command is still to be sent. Until nothing is, libiscsi must not free it. */
-#define VET_QUEUED 0x01      /* all of it: the target can't know its tag */
-#define VET_COMMAND 0x02     /* the rest of the command's own PDU */
-#define VET_UNSOLICITED 0x04 /* Data-Outs that need no R2T */
-#define VET_R2T 0x08         /* Data-Outs that an R2T asked for */
+#define broken(v, ...) vet_end(v, ISCSI_VET_ERROR, "protocol error: " __VA_ARGS__)
 
 static const char *opcode_name(uint8_t opcode)
 {
@@ -60,191 +30,6 @@ static const char *opcode_name(uint8_t opcode)
 	}
 	return "PDU";
 }
-
-static enum iscsi_vet_step end(struct iscsi_vet *v, enum iscsi_vet_end why, const char *fmt, ...)
-	__attribute__((format(printf, 3, 4)));
-static enum iscsi_vet_step end(struct iscsi_vet *v, enum iscsi_vet_end why, const char *fmt, ...)
-{
-	va_list ap;
-
-	if (v->failed)
-		return ISCSI_VET_FAIL;
-	v->failed = true;
-	v->end = why;
-	va_start(ap, fmt);
-	vsnprintf(v->text, sizeof(v->text), fmt, ap);
-	va_end(ap);
-	return ISCSI_VET_FAIL;
-}
-
-#define broken(v, ...) end(v, ISCSI_VET_ERROR, "protocol error: " __VA_ARGS__)
-
-/* ---- header digest (RFC 7143 13.1, CRC32C), four bytes a step ---- */
-
-static void crc_init(struct iscsi_vet *v)
-{
-	for (uint32_t i = 0; i < 256; i++) {
-		uint32_t c = i;
-
-		for (int bit = 0; bit < 8; bit++)
-			c = c >> 1 ^ (c & 1 ? 0x82f63b78 : 0);
-		v->crc[0][i] = c;
-	}
-	for (int k = 1; k < 4; k++)
-		for (int i = 0; i < 256; i++)
-			v->crc[k][i] = v->crc[k - 1][i] >> 8 ^ v->crc[0][v->crc[k - 1][i] & 0xff];
-}
-
-static uint32_t get_le32(const uint8_t *p)
-{
-	return p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;
-}
-
-static uint32_t digest(const struct iscsi_vet *v, const uint8_t *p)
-{
-	uint32_t c = ~0u;
-
-	for (int i = 0; i < ISCSI_VET_BHS; i += 4) {
-		c ^= get_le32(p + i);
-		c = v->crc[3][c & 0xff] ^ v->crc[2][c >> 8 & 0xff] ^ v->crc[1][c >> 16 & 0xff] ^
-		    v->crc[0][c >> 24];
-	}
-	return ~c;
-}
-
-static void seal(const struct iscsi_vet *v, uint8_t *p)
-{
-	uint32_t c;
-
-	if (v->header == ISCSI_VET_BHS)
-		return;
-	c = digest(v, p);
-	for (int i = 0; i < 4; i++)
-		p[ISCSI_VET_BHS + i] = (uint8_t)(c >> 8 * i);
-}
-
-/* ---- what is outstanding ---- */
-
-void iscsi_vet_init(struct iscsi_vet *v, bool header_digest, uint32_t max_burst,
-		    uint32_t exp_cmdsn, uint32_t max_cmdsn)
-{
-	v->header = ISCSI_VET_BHS;
-	if (header_digest) {
-		v->header += 4;
-		crc_init(v);
-	}
-	/* The lesser of both sides' (13.13). */
-	v->max_burst = max_burst && max_burst < ISCSI_VET_SEGMENT ? max_burst : ISCSI_VET_SEGMENT;
-	v->exp_cmdsn = exp_cmdsn;
-	v->max_cmdsn = max_cmdsn;
-}
-
-static struct iscsi_vet_cmd **slot(struct iscsi_vet *v, uint32_t itt)
-{
-	struct iscsi_vet_cmd **at = &v->bucket[itt % ISCSI_VET_BUCKETS];
-
-	while (*at && (*at)->itt != itt)
-		at = &(*at)->next;
-	return at;
-}
-
-void iscsi_vet_add(struct iscsi_vet *v, struct iscsi_vet_cmd *c, struct scsi_cmd *scsi,
-		   uint32_t itt)
-{
-	struct iscsi_vet_cmd **head = &v->bucket[itt % ISCSI_VET_BUCKETS];
-
-	*c = (struct iscsi_vet_cmd){ .next = *head, .scsi = scsi, .itt = itt,
-				     .sending = VET_QUEUED };
-	*head = c;
-}
-
-static int other(const struct iscsi_vet *v, uint32_t itt)
-{
-	for (unsigned i = 0; i < v->others; i++)
-		if (v->other[i].itt == itt)
-			return (int)i;
-	return -1;
-}
-
-/* ---- out ---- */
-
-static void begin_sending(struct iscsi_vet *v, const uint8_t *p)
-{
-	uint32_t n = get_be32(p + 4) & 0xffffff, offset;
-	struct iscsi_vet_cmd *c = NULL;
-
-	v->tx_opcode = p[0] & OPCODE_MASK;
-	v->tx_flags = p[1];
-	v->tx_itt = get_be32(p + 16);
-	v->tx_ttt = get_be32(p + 20); /* of a command it is the expected length, and not looked at */
-	v->tx_left = v->header + ((n + 3) & ~3u);
-	if (v->tx_opcode == OP_COMMAND || v->tx_opcode == OP_DATA_OUT)
-		c = *slot(v, v->tx_itt);
-	v->tx_cmd = c;
-	if (!c)
-		return;
-	if (v->tx_opcode == OP_COMMAND) {
-		c->sending = VET_COMMAND | (v->tx_flags & FLAG_FINAL ? 0 : VET_UNSOLICITED);
-		c->out = n;
-	} else {
-		offset = get_be32(p + 40);
-		if (offset <= c->out && offset + n > c->out)
-			c->out = offset + n;
-	}
-	if (n)
-		c->scsi->data_out = true;
-}
-
-static void end_sending(struct iscsi_vet *v)
-{
-	struct iscsi_vet_cmd *c = v->tx_cmd;
-
-	switch (v->tx_opcode) {
-	case OP_COMMAND:
-		if (c)
-			c->sending &= (uint8_t)~VET_COMMAND;
-		break;
-	case OP_DATA_OUT:
-		if (c && v->tx_flags & FLAG_FINAL)
-			c->sending &= (uint8_t) ~(v->tx_ttt == NO_TAG ? VET_UNSOLICITED : VET_R2T);
-		break;
-	case OP_NOP_OUT:
-		if (v->tx_itt == NO_TAG) {
-			v->pings -= v->pings > 0;
-			break;
-		}
-		/* fall through */
-	case OP_LOGOUT:
-	case OP_TEXT:
-		if (v->others == ISCSI_VET_OTHERS) {
-			end(v, ISCSI_VET_ERROR, "the target leaves %d requests unanswered",
-			    ISCSI_VET_OTHERS);
-			break;
-		}
-		v->other[v->others].itt = v->tx_itt;
-		v->other[v->others++].opcode = v->tx_opcode;
-		break;
-	}
-	v->tx_cmd = NULL;
-}
-
-void iscsi_vet_sent(struct iscsi_vet *v, const uint8_t *first, size_t n, size_t k)
-{
-	if (k == 0)
-		return;
-	if (v->tx_left == 0) {
-		if (n < ISCSI_VET_BHS) {
-			end(v, ISCSI_VET_ERROR, "libiscsi sends a PDU in pieces");
-			return;
-		}
-		begin_sending(v, first);
-	}
-	v->tx_left -= k < v->tx_left ? k : v->tx_left;
-	if (v->tx_left == 0)
-		end_sending(v);
-}
-
-/* ---- in ---- */
 
 /*
  * RFC 7143 11.4.10: a MaxCmdSN below ExpCmdSN - 1 makes both invalid.
@@ -281,8 +66,8 @@ static void strip(const struct iscsi_vet *v, uint8_t *p, struct iscsi_vet_pdu *o
 static enum iscsi_vet_step not_outstanding(struct iscsi_vet *v, const uint8_t *p)
 {
 	uint32_t itt = get_be32(p + 16);
-	const struct iscsi_vet_cmd *c = *slot(v, itt);
-	bool wrong = other(v, itt) >= 0 || (c && !(c->sending & VET_QUEUED));
+	const struct iscsi_vet_cmd *c = *vet_slot(v, itt);
+	bool wrong = vet_other(v, itt) >= 0 || (c && !(c->sending & VET_QUEUED));
 
 	return broken(v, "%s for a task that %s (%08x)", opcode_name(p[0] & OPCODE_MASK),
 		      wrong ? "is of another kind" : "is not outstanding", itt);
@@ -349,7 +134,7 @@ static void take_sense(struct iscsi_vet_cmd *c, const uint8_t *data, size_t n)
 /* RFC 7143 11.4 */
 static enum iscsi_vet_step response(struct iscsi_vet *v, uint8_t *p, struct iscsi_vet_pdu *out)
 {
-	struct iscsi_vet_cmd **at = slot(v, get_be32(p + 16)), *c = *at;
+	struct iscsi_vet_cmd **at = vet_slot(v, get_be32(p + 16)), *c = *at;
 	enum iscsi_vet_step step = ISCSI_VET_PASS;
 
 	if (!c || c->sending & VET_QUEUED)
@@ -380,7 +165,7 @@ static enum iscsi_vet_step response(struct iscsi_vet *v, uint8_t *p, struct iscs
 /* RFC 7143 11.7, with DataPDUInOrder and DataSequenceInOrder (13.18, 13.19) */
 static enum iscsi_vet_step data_in(struct iscsi_vet *v, uint8_t *p)
 {
-	struct iscsi_vet_cmd **at = slot(v, get_be32(p + 16)), *c = *at;
+	struct iscsi_vet_cmd **at = vet_slot(v, get_be32(p + 16)), *c = *at;
 	uint32_t n = get_be32(p + 4), offset = get_be32(p + 40);
 
 	if (!c || c->sending & VET_QUEUED)
@@ -414,7 +199,7 @@ static enum iscsi_vet_step data_in(struct iscsi_vet *v, uint8_t *p)
 /* RFC 7143 11.8; MaxOutstandingR2T is 1 (13.17), which also bounds what libiscsi queues. */
 static enum iscsi_vet_step r2t(struct iscsi_vet *v, const uint8_t *p)
 {
-	struct iscsi_vet_cmd *c = *slot(v, get_be32(p + 16));
+	struct iscsi_vet_cmd *c = *vet_slot(v, get_be32(p + 16));
 	uint32_t offset = get_be32(p + 40), n = get_be32(p + 44);
 
 	if (!c || c->sending & VET_QUEUED)
@@ -445,7 +230,7 @@ static enum iscsi_vet_step r2t(struct iscsi_vet *v, const uint8_t *p)
 /* An answer to a request of ours that is no command. */
 static enum iscsi_vet_step answer(struct iscsi_vet *v, const uint8_t *p, uint8_t request)
 {
-	int i = other(v, get_be32(p + 16));
+	int i = vet_other(v, get_be32(p + 16));
 
 	if (i < 0 || v->other[i].opcode != request)
 		return not_outstanding(v, p);
@@ -473,14 +258,14 @@ static enum iscsi_vet_step async(struct iscsi_vet *v, const uint8_t *p)
 	case 0: /* a SCSI event; a unit attention tells of it as well */
 		return ISCSI_VET_PASS;
 	case 1:
-		return end(v, ISCSI_VET_LOGOUT, "the target asked for a logout");
+		return vet_end(v, ISCSI_VET_LOGOUT, "the target asked for a logout");
 	case 2:
 	case 3:
-		return end(v, ISCSI_VET_DROPPING, "the target is dropping the connection");
+		return vet_end(v, ISCSI_VET_DROPPING, "the target is dropping the connection");
 	case 4: /* negotiated is at login only */
-		return end(v, ISCSI_VET_LOGOUT, "the target asked for a logout to negotiate anew");
+		return vet_end(v, ISCSI_VET_LOGOUT, "the target asked for a logout to negotiate anew");
 	}
-	return end(v, ISCSI_VET_ERROR, "the target sent the unknown async event %u", p[36]);
+	return vet_end(v, ISCSI_VET_ERROR, "the target sent the unknown async event %u", p[36]);
 }
 
 /* RFC 7143 11.17.1 */
@@ -498,7 +283,7 @@ static enum iscsi_vet_step reject(struct iscsi_vet *v, const uint8_t *p)
 	char what[48] = "a request";
 
 	if (p[2] == REJECT_WAITING_FOR_LOGOUT)
-		return end(v, ISCSI_VET_LOGOUT, "the target asked for a logout");
+		return vet_end(v, ISCSI_VET_LOGOUT, "the target asked for a logout");
 	if (get_be32(p + 4) >= ISCSI_VET_BHS) {
 		if ((rejected[0] & OPCODE_MASK) == OP_COMMAND)
 			snprintf(what, sizeof(what), "%s", scsi_opcode_name(rejected[32]));
@@ -506,7 +291,7 @@ static enum iscsi_vet_step reject(struct iscsi_vet *v, const uint8_t *p)
 			snprintf(what, sizeof(what), "a PDU with opcode %02xh",
 				 rejected[0] & OPCODE_MASK);
 	}
-	return end(v, ISCSI_VET_ERROR, "the target rejected %s: %s (%02xh)", what,
+	return vet_end(v, ISCSI_VET_ERROR, "the target rejected %s: %s (%02xh)", what,
 		   name ? name : "unknown reason", p[2]);
 }
 
@@ -559,7 +344,7 @@ enum iscsi_vet_step iscsi_vet_pdu(struct iscsi_vet *v, uint8_t *p, size_t n,
 	out->need = v->header;
 	if (n < v->header)
 		return ISCSI_VET_MORE;
-	if (v->header > ISCSI_VET_BHS && digest(v, p) != get_le32(p + ISCSI_VET_BHS))
+	if (v->header > ISCSI_VET_BHS && vet_digest(v, p) != vet_get_le32(p + ISCSI_VET_BHS))
 		return broken(v, "header digest");
 	if (p[4])
 		return broken(v, "additional header segments");
@@ -577,7 +362,7 @@ enum iscsi_vet_step iscsi_vet_pdu(struct iscsi_vet *v, uint8_t *p, size_t n,
 	if (step != ISCSI_VET_PASS)
 		return step;
 	serials(v, p);
-	seal(v, p);
+	vet_seal(v, p);
 	if (out->skip)
 		memmove(p + out->skip, p, v->header);
 	return step;
