@@ -145,7 +145,14 @@ void session_alive(struct engine *e, struct session *s);
 /* A place in its window is free, or its paths changed: starts what waits, for any LUN behind it. */
 void session_run(struct engine *e, struct session *s);
 void session_idle(struct engine *e, struct session *s); /* called when its last command is over */
+void session_classify(struct engine *e, struct session *s); /* tells policies how healthy its paths are */
+void session_set_state(struct engine *e, struct session *s, enum session_state st, const char *reason);
+
+/* session_watch.c */
 void session_watch(struct engine *e, struct session *s); /* a command went out: arm the clock */
+void session_watch_begin(struct engine *e, struct session *s); /* it is logged in */
+void session_watch_fire(struct engine *e, struct timer *t); /* what that clock calls */
+struct health_params session_health_params(const struct engine *e);
 void session_scanned(struct engine *e, struct session *s); /* all its paths were identified */
 bool session_connected(const struct session *s);
 struct session *session_find(struct engine *e, const char *name);
