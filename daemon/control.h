@@ -32,6 +32,8 @@ struct control_ops {
 	void (*settle)(void *arg);
 	/* Read the configuration again. *message: errors, a summary or NULL; control frees it. */
 	int (*reload)(void *arg, char **message);
+	int (*restart)(void *arg, char *why, size_t cap); /* see handover.h */
+	unsigned (*restarts)(void *arg);
 	/* Look for new LUNs and portals. NULL: refused. */
 	int (*rescan)(void *arg);
 };

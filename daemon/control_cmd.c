@@ -112,8 +112,13 @@ static json_t *no_lun(const char *name)
 
 static json_t *run_status(const struct call *k)
 {
+	json_t *o;
+
 	touch(k);
-	return answer(status_json(k->c->engine));
+	o = status_json(k->c->engine);
+	if (o && k->c->ops->restarts)
+		json_object_set_new(o, "restarts", json_integer(k->c->ops->restarts(k->c->arg)));
+	return answer(o);
 }
 
 static json_t *run_metrics(const struct call *k)
@@ -313,6 +318,17 @@ static json_t *run_reload(const struct call *k)
 	return o;
 }
 
+static json_t *run_restart(const struct call *k)
+{
+	char why[512];
+
+	if (!k->c->ops->restart)
+		return control_error("refused", "this daemon can't restart");
+	if (k->c->ops->restart(k->c->arg, why, sizeof(why)))
+		return control_error("refused", "%s", why);
+	return answer(json_pack("{s:i}", "restarts", (int)k->c->ops->restarts(k->c->arg)));
+}
+
 static json_t *run_rescan(const struct call *k)
 {
 	int err;
@@ -339,6 +355,7 @@ static const struct command commands[] = {
 	{ "path-drain", run_drain },
 	{ "policy", run_policy },
 	{ "reload", run_reload },
+	{ "restart", run_restart },
 	{ "rescan", run_rescan },
 	{ "reservations", run_reservations },
 	{ "explain", run_explain },

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Pseudo-LUNs as NBD exports: requests up into the engine, answers back down. */
 #include "server.h"
+#include "handover.h"
 #include "log.h"
 #include "model.h"
 
@@ -77,6 +78,14 @@ static bool on_open(void *arg, const char *name, struct nbd_export *out, void **
 	return true;
 }
 
+static const char *on_name(void *arg, void *handle)
+{
+	const struct lun *l = handle;
+
+	(void)arg;
+	return l->id;
+}
+
 static bool on_list(void *arg, int i, struct nbd_export *out)
 {
 	struct server *sv = arg;
@@ -144,10 +153,12 @@ static void on_log(void *arg, int level, const char *text)
 
 void export_lun_ready(void *arg, struct lun *l)
 {
-	(void)arg;
+	struct server *sv = arg;
+
 	log_msg(LOG_INFO, "export %s: %llu bytes, block size %u, %s %s, %s", l->name,
 		(unsigned long long)l->size, l->block_size, l->inquiry.vendor, l->inquiry.product,
 		l->opt->read_only || l->write_protect ? "read-only" : "read-write");
+	nbd_server_exports(sv->nbd);
 }
 
 void export_lun_gone(void *arg, struct lun *l)
@@ -198,6 +209,7 @@ int export_start(struct server *sv, char *why, size_t cap)
 		.list = on_list,
 		.submit = on_submit,
 		.admit = on_admit,
+		.name = on_name,
 		.log = on_log,
 	};
 	struct nbd_limits lim = {
@@ -205,11 +217,16 @@ int export_start(struct server *sv, char *why, size_t cap)
 		.handshake_ms = HANDSHAKE_MS,
 		.req_priv = sizeof(struct request),
 	};
+	int ret;
 
 	sv->nbd = nbd_server_new(sv->loop, sv->pool, &lim, &cb, sv);
 	if (!sv->nbd) {
 		snprintf(why, cap, "out of memory");
 		return -ENOMEM;
 	}
-	return export_listen(sv, NULL, sv->conf, why, cap);
+	handover_listeners(sv);
+	ret = export_listen(sv, NULL, sv->conf, why, cap);
+	if (!ret)
+		handover_connections(sv);
+	return ret;
 }

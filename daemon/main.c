@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* mpiod(8): arguments, signals, and the way in and out. */
 #include "server.h"
+#include "handover.h"
 #include "log.h"
 #include "model.h"
 #include "notify.h"
@@ -221,7 +222,10 @@ static int run(struct options *o)
 int main(int argc, char **argv)
 {
 	struct options o = { .conf = DEFAULT_CONF };
-	int code = parse(argc, argv, &o);
+	int code;
+
+	handover_begin(argc, argv);
+	code = parse(argc, argv, &o);
 
 	if (code >= 0)
 		return code;

@@ -200,6 +200,11 @@ static enum mpioctl_exit run_metrics(struct client *c, const struct args *a)
 	return ask_and_show(c, a, "metrics", NULL, NULL, show_text);
 }
 
+static enum mpioctl_exit run_restart(struct client *c, const struct args *a)
+{
+	return restart_run(c, &a->o, a->timeout < 0 ? WAIT_DEFAULT_S : a->timeout);
+}
+
 static enum mpioctl_exit run_explain(struct client *c, const struct args *a)
 {
 	return ask_and_show(c, a, "explain", "lun", a->words[0], show_explain);
@@ -248,6 +253,8 @@ static const struct command commands[] = {
 	{ { "policy", NULL }, 2, 2, "", run_policy, "policy LUN NAME",
 	  "choose paths in another way" },
 	{ { "reload", NULL }, 0, 0, "", run_reload, "reload", "read the configuration again" },
+	{ { "restart", NULL }, 0, 0, "t", run_restart, "restart [-t S]",
+	  "start the program anew; its clients notice a pause" },
 	{ { "rescan", NULL }, 0, 0, "", run_rescan, "rescan", "look for new LUNs and portals" },
 	{ { "wait", NULL }, 1, 1, "pt", run_wait, "wait [-p N] [-t S] LUN",
 	  "until it has N usable paths (1), S seconds (60)" },

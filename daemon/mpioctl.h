@@ -121,6 +121,9 @@ void show_reservations(const struct output *o, const json_t *data);
 void show_doubts(const struct output *o, const json_t *lun);
 char *format_groups(char *buf, size_t room, const json_t *groups);
 
+/* mpioctl_restart.c: asks for a restart and waits, at most so many seconds, until the new process answers. */
+enum mpioctl_exit restart_run(struct client *c, const struct output *o, double timeout_s);
+
 /* Members of a JSON object; "", 0 and false when missing. */
 const char *get_string(const json_t *o, const char *key);
 json_int_t get_number(const json_t *o, const char *key);

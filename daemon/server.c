@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The server as a whole: start, clock, reload, stop. */
 #include "server.h"
+#include "handover.h"
 #include "log.h"
 #include "metrics.h"
 #include "model.h"
@@ -177,11 +178,24 @@ static int rescan(void *arg)
 	return 0;
 }
 
+static int restart(void *arg, char *why, size_t cap)
+{
+	return handover_start(arg, why, cap);
+}
+
+static unsigned restarts(void *arg)
+{
+	(void)arg;
+	return handover_count();
+}
+
 static const struct control_ops control_ops = {
 	.touch = touch,
 	.settle = settle,
 	.reload = reload,
 	.rescan = rescan,
+	.restart = restart,
+	.restarts = restarts,
 };
 
 static char *scrape(void *arg, size_t *len)

@@ -62,6 +62,8 @@ struct nbd_callbacks {
 	 * connection until nbd_server_resume(). Asked before the payload is read.
 	 */
 	bool (*admit)(void *arg, void *handle, uint32_t len);
+	/* The name under which open() finds this export again, also in the next process; for nbd_server_keep(). */
+	const char *(*name)(void *arg, void *handle);
 	/* One line about a connection, level as in syslog(3). */
 	void (*log)(void *arg, int level, const char *text);
 };
@@ -106,6 +108,40 @@ int nbd_server_connections(const struct nbd_server *s);
 
 /* Stops accepting and reading: what was asked is still answered. The way to an orderly end. */
 void nbd_server_quiesce(struct nbd_server *s);
+
+/*
+ * ---- from one process to the next: descriptors stay open, clients notice nothing (nbd_handover.c) ----
+ *
+ * finish: as quiesce, but the rest of a request that has begun to arrive is read, and answered. still: nothing of
+ * any request is left, in any direction. keep: tells of each connection and listening socket, valid inside the call, and
+ * leaves all as it is. go_on: not now, as before.
+ */
+struct nbd_kept {
+	int fd;
+	bool transmit;       /* the handshake is over */
+	bool options;        /* or at least its flags have come */
+	bool fixed, no_zeroes, structured;
+	uint16_t flags;      /* transmission flags that the client was told */
+	uint64_t size;       /* and the size */
+	uint32_t max_block;
+	const char *export;  /* name(); NULL before transmission */
+	const uint8_t *in;   /* bytes of the client that nobody has looked at yet */
+	size_t in_len;       /* at most 65536 */
+};
+void nbd_server_finish(struct nbd_server *s);
+bool nbd_server_still(const struct nbd_server *s);
+void nbd_server_go_on(struct nbd_server *s);
+void nbd_server_keep(struct nbd_server *s, void (*conn)(void *to, const struct nbd_kept *k),
+		     void (*listener)(void *to, const char *addr, int fd), void *to);
+
+/*
+ * The other side of it. inherit: nbd_server_listen() on addr will use fd. adopt: the connection goes on as soon as
+ * open() knows its export with the same size (nbd_server_exports(): there may be a new one). fd is the
+ * server's in any case. 0 or -errno.
+ */
+int nbd_server_inherit(struct nbd_server *s, const char *addr, int fd) __attribute__((warn_unused_result));
+int nbd_server_adopt(struct nbd_server *s, const struct nbd_kept *k) __attribute__((warn_unused_result));
+void nbd_server_exports(struct nbd_server *s);
 
 /* Closes all. Requests still out must be given back before nbd_server_free(). */
 void nbd_server_stop(struct nbd_server *s);

@@ -98,6 +98,8 @@ void nbd_conn_close(struct nbd_conn *c, int level, const char *fmt, ...)
 	s->nconns--;
 	drop_input(c);
 	nbd_reply_drop(c);
+	free(c->orphan_of);
+	c->orphan_of = NULL;
 	if (c->use)
 		nbd_use_put(s, c->use);
 	c->use = NULL;
@@ -106,7 +108,8 @@ void nbd_conn_close(struct nbd_conn *c, int level, const char *fmt, ...)
 
 static bool reading(const struct nbd_conn *c)
 {
-	return c->state <= NBD_ST_TRANSMIT && !c->full && !c->server->quiesced &&
+	return c->state <= NBD_ST_TRANSMIT && !c->full &&
+	       (!c->server->quiesced || (c->server->finishing && c->take_left)) &&
 	       !list_linked(&c->in_waiting) && !list_linked(&c->in_ready);
 }
 
@@ -148,7 +151,7 @@ static void take_from_buffer(struct nbd_conn *c)
 
 static bool step(struct nbd_conn *c)
 {
-	if (c->server->quiesced)
+	if (c->server->quiesced && !(c->server->finishing && c->take_left))
 		return false;
 	if (c->take_left) {
 		take_from_buffer(c);
@@ -177,7 +180,7 @@ bool nbd_conn_parse(struct nbd_conn *c)
 	bool any = false;
 
 	assert(c->held);
-	if (c->take && c->take_left == 0 && !c->server->quiesced) {
+	if (c->take && c->take_left == 0 && (!c->server->quiesced || c->server->finishing)) {
 		nbd_request_taken(c);
 		any = true;
 	}
@@ -383,24 +386,17 @@ int nbd_conn_reap(struct nbd_server *s)
 	return n;
 }
 
-int nbd_conn_new(struct nbd_server *s, int fd)
+struct nbd_conn *nbd_conn_alloc(struct nbd_server *s, int fd, int *err)
 {
-	struct nbd_conn *c = NULL;
-	int ret = -ECONNABORTED;
+	struct nbd_conn *c = calloc(1, sizeof(*c));
 
-	if (s->quiesced)
-		goto err;
-	ret = -EUSERS;
-	if (s->nconns >= s->lim.max_connections && nbd_conn_reap(s) == 0)
-		goto err;
-	ret = -ENOMEM;
-	c = calloc(1, sizeof(*c));
+	*err = -ENOMEM;
 	if (!c)
 		goto err;
 	c->server = s;
 	c->fd = fd;
-	ret = set_up_socket(c);
-	if (ret)
+	*err = set_up_socket(c);
+	if (*err)
 		goto err;
 	list_init(&c->in_waiting);
 	list_init(&c->in_ready);
@@ -416,11 +412,30 @@ int nbd_conn_new(struct nbd_server *s, int fd)
 	/* ev_timer counts from ev_now(), which may be long ago outside of callbacks. */
 	ev_now_update(s->loop);
 	ev_timer_start(s->loop, &c->deadline);
+	return c;
+err:
+	close(fd);
+	free(c);
+	return NULL;
+}
+
+int nbd_conn_new(struct nbd_server *s, int fd)
+{
+	struct nbd_conn *c;
+	int ret = -ECONNABORTED;
+
+	if (s->quiesced)
+		goto err;
+	ret = -EUSERS;
+	if (s->nconns >= s->lim.max_connections && nbd_conn_reap(s) == 0)
+		goto err;
+	c = nbd_conn_alloc(s, fd, &ret);
+	if (!c)
+		return ret;
 	nbd_handshake_greet(c);
 	nbd_conn_check(c);
 	return 0;
 err:
 	close(fd);
-	free(c);
 	return ret;
 }

@@ -155,8 +155,8 @@ static const char *printable(const char *name, char *out, size_t cap)
 	return out;
 }
 
-static bool begin_transmission(struct nbd_conn *c, const struct nbd_export *e, void *handle,
-			       const char *name)
+/* From here on it is in transmission. */
+bool nbd_handshake_done(struct nbd_conn *c, const struct nbd_export *e, void *handle, const char *name)
 {
 	struct nbd_server *s = c->server;
 	char text[128];
@@ -207,7 +207,7 @@ static void do_export_name(struct nbd_conn *c, const struct option *o)
 	put_be64(b, e.size);
 	put_be16(b + 8, flags_for(c, &e));
 	nbd_reply_text(c, b, c->no_zeroes ? 10 : sizeof(b));
-	begin_transmission(c, &e, handle, name);
+	nbd_handshake_done(c, &e, handle, name);
 }
 
 struct info_request {
@@ -297,7 +297,7 @@ static void do_info(struct nbd_conn *c, const struct option *o)
 		return;
 	}
 	send_info(c, o, &r, &e);
-	if (o->code == NBD_OPT_INFO || begin_transmission(c, &e, handle, r.name))
+	if (o->code == NBD_OPT_INFO || nbd_handshake_done(c, &e, handle, r.name))
 		ack(c, o);
 }
 

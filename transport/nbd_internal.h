@@ -8,6 +8,7 @@
  *	nbd_handshake.c  from the greeting to NBD_OPT_GO
  *	nbd_request.c    from the bytes of a request to submit()
  *	nbd_reply.c      from nbd_req_done() to the socket
+ *	nbd_handover.c   connections and listening sockets that outlive the process
  *
  * A connection is on server->conns until nbd_conn_close(), which is the only place that ends one. The
  * struct lives on while requests are with the owner or one of our functions holds it.
@@ -78,6 +79,13 @@ struct nbd_conn {
 	unsigned noptions;
 	ev_timer deadline;   /* of the handshake */
 	char peer[80];
+	char *orphan_of;     /* the export it waits for */
+};
+
+struct inherited {
+	struct list link;
+	int fd;
+	char addr[];
 };
 
 struct slot_chunk {
@@ -103,6 +111,9 @@ struct nbd_server {
 	uint64_t next_id;
 	uint64_t taking;     /* bytes of payloads admitted and still on their way in */
 	bool quiesced, resuming;
+	bool finishing;      /* quiesced, but what has begun to arrive is read */
+	struct list inherited; /* listening sockets of the process before */
+	struct list orphans; /* connections of it whose export is not there yet, by in_waiting */
 
 	struct list free_slots;
 	struct slot_chunk *chunks;
@@ -128,7 +139,14 @@ void nbd_listen_watch(struct nbd_server *s, bool on);
 void nbd_listen_close_all(struct nbd_server *s);
 void nbd_accept_again(struct ev_loop *loop, ev_timer *t, int revents);
 
+int nbd_listen_inherited(struct nbd_server *s, const char *addr); /* -1: none */
+void nbd_listen_tell(struct nbd_server *s, void (*fn)(void *to, const char *addr, int fd), void *to);
+
+/* nbd_handshake.c */
+bool nbd_handshake_done(struct nbd_conn *c, const struct nbd_export *e, void *handle, const char *name);
+
 /* nbd_conn.c */
+struct nbd_conn *nbd_conn_alloc(struct nbd_server *s, int fd, int *err) __attribute__((warn_unused_result));
 int nbd_conn_new(struct nbd_server *s, int fd) __attribute__((warn_unused_result));
 void nbd_conn_close(struct nbd_conn *c, int level, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));

@@ -125,6 +125,15 @@ static int listen_unix(struct listener *l, unsigned mode, char *why, size_t cap)
 	struct stat st;
 	int ret = unix_address(l->path, &sun);
 
+	l->fd = nbd_listen_inherited(l->server, l->addr);
+	if (l->fd >= 0) {
+		if (!lstat(l->path, &st)) {
+			l->dev = st.st_dev;
+			l->ino = st.st_ino;
+		}
+		return 0;
+	}
+
 	if (!ret)
 		ret = replace_stale(&sun);
 	if (ret) {
@@ -184,7 +193,12 @@ static int resolve(const char *text, struct addrinfo **ai)
 static int listen_tcp(struct listener *l, const char *text, char *why, size_t cap)
 {
 	struct addrinfo *ai;
-	int one = 1, ret = resolve(text, &ai);
+	int one = 1, ret;
+
+	l->fd = nbd_listen_inherited(l->server, l->addr);
+	if (l->fd >= 0)
+		return 0;
+	ret = resolve(text, &ai);
 
 	if (ret) {
 		snprintf(why, cap, "tcp:%s: not a numeric address with a port", text);
@@ -270,6 +284,34 @@ void nbd_server_unlisten(struct nbd_server *s, const char *addr)
 			close_listener(l);
 			return;
 		}
+	}
+}
+
+int nbd_listen_inherited(struct nbd_server *s, const char *addr)
+{
+	struct list *pos;
+
+	list_for_each(pos, &s->inherited) {
+		struct inherited *i = list_entry(pos, struct inherited, link);
+		int fd = i->fd;
+
+		if (strcmp(i->addr, addr))
+			continue;
+		list_del(&i->link);
+		free(i);
+		return fd;
+	}
+	return -1;
+}
+
+void nbd_listen_tell(struct nbd_server *s, void (*fn)(void *to, const char *addr, int fd), void *to)
+{
+	struct list *pos;
+
+	list_for_each(pos, &s->listeners) {
+		const struct listener *l = list_entry(pos, struct listener, link);
+
+		fn(to, l->addr, l->fd);
 	}
 }
 

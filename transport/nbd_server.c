@@ -16,6 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <syslog.h>
+#include <unistd.h>
 
 #define LOG_LINES 50U /* a second; a client must not be able to fill the log */
 #define CHUNK_SLOTS 64U
@@ -232,6 +233,8 @@ struct nbd_server *nbd_server_new(struct ev_loop *loop, struct buf_pool *pool,
 	list_init(&s->ready);
 	list_init(&s->dirty);
 	list_init(&s->free_slots);
+	list_init(&s->inherited);
+	list_init(&s->orphans);
 	ev_prepare_init(&s->flush, on_flush);
 	ev_set_priority(&s->flush, EV_MINPRI);
 	s->flush.data = s;
@@ -298,8 +301,15 @@ void nbd_server_stop(struct nbd_server *s)
 void nbd_server_free(struct nbd_server *s)
 {
 	struct slot_chunk *chunk;
+	struct list *pos;
 
 	nbd_server_stop(s);
+	while ((pos = list_pop(&s->inherited))) { /* listened on no more */
+		struct inherited *i = list_entry(pos, struct inherited, link);
+
+		close(i->fd);
+		free(i);
+	}
 	assert(s->nout == 0 && list_empty(&s->uses));
 	while ((chunk = s->chunks)) {
 		s->chunks = chunk->next;

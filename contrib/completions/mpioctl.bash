@@ -54,13 +54,14 @@ _mpioctl() {
 		events) options+=(--follow --lines) ;;
 		top) options+=(-n) ;;
 		wait) options+=(--paths --timeout) ;;
+		restart) options+=(--timeout) ;;
 		esac
 		_mpioctl_offer "$(_mpioctl_lines "${options[@]}")"
 		return
 	fi
 	case ${#plain[@]}:${plain[*]} in
 	0:) _mpioctl_offer "$(_mpioctl_lines status show paths sessions explain reservations events top \
-		metrics path policy reload rescan wait)" ;;
+		metrics path policy reload rescan restart wait)" ;;
 	1:show | 1:paths | 1:policy | 1:wait | 1:explain | 1:reservations) _mpioctl_offer "$(_mpioctl_names export paths | sort -u)" ;;
 	1:path) _mpioctl_offer "$(_mpioctl_lines disable enable drain)" ;;
 	2:path\ *) _mpioctl_offer "$(_mpioctl_names name paths)"$'\n'"$(_mpioctl_names name sessions)" ;;
