@@ -15,9 +15,12 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <systemd/sd-daemon.h>
 #include <unistd.h>
 
 #define VARIABLE "MPIOD_HANDOVER" /* the descriptor of the state, a file in memory */
+#define STORED "mpiod-" /* names of descriptors that the service manager keeps */
+#define STATE_NAME STORED "state"
 #define VERSION 1
 #define POLL_S 0.01
 #define DOUBT_S 60.  /* for writes in doubt, while all is served */
@@ -55,11 +58,44 @@ static json_t *read_state(int fd)
 	return o;
 }
 
+/* Descriptors of the state carry names there: back to numbers. What nobody claims is closed. */
+static void from_store(char **names, int n)
+{
+	static const char *const lists[] = { "listeners", "connections" };
+
+	for (int i = 0; i < n; i++)
+		if (!strcmp(names[i], STATE_NAME)) {
+			state = read_state(SD_LISTEN_FDS_START + i);
+			close(SD_LISTEN_FDS_START + i);
+			notify_drop(STATE_NAME);
+		}
+	for (int i = 0; i < n; i++) {
+		bool found = false;
+		json_t *o;
+		size_t k;
+
+		for (int l = 0; l < 2; l++)
+			json_array_foreach(json_object_get(state, lists[l]), k, o) {
+				const char *name = json_string_value(json_object_get(o, "name"));
+
+				if (!name || strcmp(name, names[i]))
+					continue;
+				json_object_set_new(o, "fd", json_integer(SD_LISTEN_FDS_START + i));
+				found = true;
+			}
+		if (found || !strncmp(names[i], STORED, strlen(STORED)))
+			notify_drop(names[i]);
+		if (!found && !strncmp(names[i], STORED, strlen(STORED)) && strcmp(names[i], STATE_NAME))
+			close(SD_LISTEN_FDS_START + i);
+	}
+}
+
 void handover_begin(int argc, char **argv)
 {
 	const char *text = getenv(VARIABLE);
 	ssize_t n = readlink("/proc/self/exe", program, sizeof(program) - 1);
-	char *gone;
+	char *gone, **names = NULL;
+	int n_stored;
 
 	(void)argc;
 	args = argv;
@@ -67,11 +103,17 @@ void handover_begin(int argc, char **argv)
 	gone = strstr(program, " (deleted)"); /* replaced by a newer one, which has the name now */
 	if (gone && !gone[strlen(" (deleted)")])
 		*gone = '\0';
-	if (!text)
-		return;
-	state = read_state(atoi(text));
-	close(atoi(text));
-	unsetenv(VARIABLE);
+	n_stored = sd_listen_fds_with_names(1, &names);
+	if (text) {
+		state = read_state(atoi(text));
+		close(atoi(text));
+		unsetenv(VARIABLE);
+	} else {
+		from_store(names, n_stored);
+	}
+	for (int i = 0; i < n_stored; i++)
+		free(names[i]);
+	free(names);
 	count = (unsigned)json_integer_value(json_object_get(state, "count"));
 }
 
@@ -212,18 +254,56 @@ static int write_state(const json_t *o)
 	return fd < 0 ? -errno : fd;
 }
 
-/* Does not return when all is well. */
-static int execute(struct server *sv)
+static json_t *state_of(struct server *sv)
 {
 	json_t *o = json_pack("{s:i, s:i, s:[], s:[]}", "version", VERSION, "count", (int)count + 1, "listeners",
 			      "connections");
-	char number[16];
-	int fd = -ENOMEM;
 
-	if (o) {
+	if (o)
 		nbd_server_keep(sv->nbd, keep_conn, keep_listener, o);
-		fd = write_state(o);
+	return o;
+}
+
+static bool store_all(json_t *o, const char *list)
+{
+	json_t *v;
+	size_t i;
+
+	json_array_foreach(json_object_get(o, list), i, v) {
+		char name[40];
+
+		snprintf(name, sizeof(name), STORED "%.4s-%zu", list, i);
+		if (!notify_store(fd_of(v), name))
+			return false;
+		json_object_set_new(v, "name", json_string(name));
 	}
+	return true;
+}
+
+void handover_store(struct server *sv)
+{
+	json_t *o = getenv("NOTIFY_SOCKET") ? state_of(sv) : NULL;
+	int fd;
+
+	if (o && store_all(o, "listeners") && store_all(o, "connections")) {
+		fd = write_state(o);
+		if (fd >= 0) {
+			notify_store(fd, STATE_NAME);
+			notify_heard();
+			nbd_server_leave_files(sv->nbd);
+			close(fd);
+		}
+	}
+	json_decref(o);
+}
+
+/* Does not return when all is well. */
+static int execute(struct server *sv)
+{
+	json_t *o = state_of(sv);
+	char number[16];
+	int fd = o ? write_state(o) : -ENOMEM;
+
 	if (fd >= 0) {
 		keep_all_open(o, true);
 		snprintf(number, sizeof(number), "%d", fd);

@@ -4,6 +4,8 @@
  * They notice a pause. In this order: the new program reads the configuration (a bad one: nothing happens); no write is in
  * doubt any more; no new requests are read, those that were are answered; exec. Sessions end with it and begin
  * anew.
+ *
+ * systemctl restart: the same through the service manager's descriptor store (FileDescriptorStoreMax=).
  */
 #ifndef DAEMON_HANDOVER_H
 #define DAEMON_HANDOVER_H
@@ -19,6 +21,12 @@ void handover_begin(int argc, char **argv);
 /* What the process before left: listening sockets before export_listen(), connections after it. */
 void handover_listeners(struct server *sv);
 void handover_connections(struct server *sv);
+
+/*
+ * The other way: an end that may be a restart by the service manager. What is still is given to it to keep, and the next
+ * process finds it there. Without a service manager nothing happens.
+ */
+void handover_store(struct server *sv);
 
 /* How often it happened since the first start. */
 unsigned handover_count(void);

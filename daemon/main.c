@@ -131,7 +131,7 @@ static void poll_drained(struct ev_loop *loop, ev_timer *t, int revents)
 	struct server *sv = t->data;
 
 	(void)revents;
-	if (engine_idle(sv->engine) || ev_now(loop) >= sv->stop_by) {
+	if ((engine_idle(sv->engine) && nbd_server_still(sv->nbd)) || ev_now(loop) >= sv->stop_by) {
 		/* A new daemon knows nothing of writes that are in doubt: they end with this one. */
 		if (engine_in_doubt(sv->engine) && ev_now(loop) < sv->stop_by + DOUBT_S) {
 			if (!sv->told_doubt)
@@ -161,7 +161,7 @@ static void on_term(struct ev_loop *loop, ev_signal *w, int revents)
 	log_msg(LOG_INFO, "%s: stopping", strsignal(w->signum));
 	notify_stopping();
 	sv->stop_by = ev_now(loop) + DRAIN_S;
-	nbd_server_quiesce(sv->nbd);
+	nbd_server_finish(sv->nbd);
 	ev_timer_init(&sv->drain, poll_drained, 0., 0.02);
 	sv->drain.data = sv;
 	ev_timer_start(loop, &sv->drain);
@@ -212,6 +212,7 @@ static int run(struct options *o)
 	ev_run(sv.loop, 0);
 	notify_stop();
 	server_enter(&sv);
+	handover_store(&sv);
 	engine_shutdown(sv.engine);
 	server_stop(&sv);
 	log_msg(LOG_INFO, "stopped");

@@ -64,6 +64,24 @@ void notify_stopping(void)
 	sd_notify(0, "STOPPING=1");
 }
 
+bool notify_store(int fd, const char *name)
+{
+	char text[128];
+
+	snprintf(text, sizeof(text), "FDSTORE=1\nFDNAME=%s", name);
+	return sd_pid_notify_with_fds(0, 0, text, &fd, 1) > 0;
+}
+
+void notify_drop(const char *name)
+{
+	sd_notifyf(0, "FDSTOREREMOVE=1\nFDNAME=%s", name);
+}
+
+void notify_heard(void)
+{
+	sd_notify_barrier(0, 1000000);
+}
+
 void notify_status(const char *fmt, ...)
 {
 	char text[sizeof(notify.status)];

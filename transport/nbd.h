@@ -134,6 +134,9 @@ void nbd_server_go_on(struct nbd_server *s);
 void nbd_server_keep(struct nbd_server *s, void (*conn)(void *to, const struct nbd_kept *k),
 		     void (*listener)(void *to, const char *addr, int fd), void *to);
 
+/* The listening sockets have been given away: their files are to stay when this server ends. */
+void nbd_server_leave_files(struct nbd_server *s);
+
 /*
  * The other side of it. inherit: nbd_server_listen() on addr will use fd. adopt: the connection goes on as soon as
  * open() knows its export with the same size (nbd_server_exports(): there may be a new one). fd is the

@@ -315,6 +315,14 @@ void nbd_listen_tell(struct nbd_server *s, void (*fn)(void *to, const char *addr
 	}
 }
 
+void nbd_server_leave_files(struct nbd_server *s)
+{
+	struct list *pos;
+
+	list_for_each(pos, &s->listeners)
+		list_entry(pos, struct listener, link)->ino = 0;
+}
+
 void nbd_listen_close_all(struct nbd_server *s)
 {
 	while (!list_empty(&s->listeners))
