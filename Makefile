@@ -9,10 +9,11 @@ VERSION := 0.1.0
 WARN := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wno-unused-parameter -Wno-format-truncation
 SAN := $(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-omit-frame-pointer -fno-sanitize-recover=all)
 DEPS := inih jansson libsystemd libmnl libmicrohttpd
-ALL_CFLAGS = -std=gnu11 -D_GNU_SOURCE $(WARN) $(SAN) -MMD -MP -DMPIOD_VERSION='"$(VERSION)"' \
+# All of it may become a part of a shared library, and nothing of it is to be called from outside of one.
+ALL_CFLAGS = -std=gnu11 -D_GNU_SOURCE -fPIC -fvisibility=hidden $(WARN) $(SAN) -MMD -MP -DMPIOD_VERSION='"$(VERSION)"' \
 	     $(shell pkg-config --cflags $(DEPS)) $(CFLAGS)
 LIBS = $(shell pkg-config --libs $(DEPS)) $(ISCSI_LIBS) -lev -lpthread
-# libiscsi's static library with four calls renamed (transport/iscsi_batch.h), and what it needs itself.
+# libiscsi's static library with four calls and stderr renamed (transport/iscsi_batch.h), and what it needs itself.
 ISCSI_A = $(shell pkg-config --variable=libdir libiscsi)/libiscsi.a
 ISCSI_LIBS = $(B)/libiscsi-batch.a -l:librdmacm.so.1 -l:libibverbs.so.1
 
@@ -21,20 +22,25 @@ PROGRAM_SRC := daemon/main.c $(wildcard daemon/mpioctl*.c) conf/gendoc.c
 LIB_SRC := $(filter-out $(PROGRAM_SRC),$(wildcard conf/*.c policy/*.c transport/*.c daemon/*.c))
 LIB_OBJ := $(LIB_SRC:%.c=$(B)/%.o)
 
-all: $(B)/mpiod $(B)/mpioctl $(B)/man/mpiod.conf.5
+all: $(B)/mpiod $(B)/mpioctl $(B)/nbdkit-mpio-plugin.so $(B)/man/mpiod.conf.5
 
 $(B)/libmpio.a: $(LIB_OBJ) | $(B)/libiscsi-batch.a
 	@rm -f $@; $(AR) rcs $@ $^
 
 $(B)/libiscsi-batch.a: | have-deps
 	@mkdir -p $(@D)
-	objcopy $(foreach f,recv readv send writev,--redefine-sym $(f)=mpio_iscsi_$(f)) $(ISCSI_A) $@
+	objcopy $(foreach f,recv readv send writev stderr,--redefine-sym $(f)=mpio_iscsi_$(f)) $(ISCSI_A) $@
 
 $(B)/mpiod: $(B)/daemon/main.o $(B)/libmpio.a
 	$(CC) $(SAN) $(LDFLAGS) -o $@ $^ $(LIBS)
 
 $(B)/mpioctl: $(patsubst %.c,$(B)/%.o,$(wildcard daemon/mpioctl*.c)) $(B)/libmpio.a
 	$(CC) $(SAN) $(LDFLAGS) -o $@ $^ $(LIBS)
+
+# The engine inside nbdkit.
+PLUGIN_OBJ := $(patsubst %.c,$(B)/%.o,$(wildcard plugin/*.c))
+$(B)/nbdkit-mpio-plugin.so: $(PLUGIN_OBJ) $(B)/libmpio.a
+	$(CC) -shared $(SAN) $(LDFLAGS) -Wl,--exclude-libs,ALL -o $@ $^ $(LIBS)
 
 $(B)/gendoc: $(B)/conf/gendoc.o $(B)/libmpio.a
 	$(CC) $(SAN) $(LDFLAGS) -o $@ $^ $(LIBS)

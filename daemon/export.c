@@ -128,7 +128,7 @@ static void on_submit(void *arg, struct nbd_req *req)
 	engine_submit(sv->engine, r);
 }
 
-void export_request_done(void *arg, struct request *r)
+static void request_done(void *arg, struct request *r)
 {
 	struct nbd_req *req = nbd_of(r);
 
@@ -151,23 +151,25 @@ static void on_log(void *arg, int level, const char *text)
 	log_msg(level, "nbd: %s", text);
 }
 
-void export_lun_ready(void *arg, struct lun *l)
+static void lun_ready(void *arg, struct lun *l)
 {
 	struct server *sv = arg;
 
-	log_msg(LOG_INFO, "export %s: %llu bytes, block size %u, %s %s, %s", l->name,
-		(unsigned long long)l->size, l->block_size, l->inquiry.vendor, l->inquiry.product,
-		l->opt->read_only || l->write_protect ? "read-only" : "read-write");
+	(void)l;
 	nbd_server_exports(sv->nbd);
 }
 
-void export_lun_gone(void *arg, struct lun *l)
+static void lun_gone(void *arg, struct lun *l)
 {
 	struct server *sv = arg;
 
 	if (sv->nbd)
 		nbd_server_close_export(sv->nbd, l);
-	log_msg(LOG_INFO, "export %s is gone", l->name);
+}
+
+static void room(struct server *sv)
+{
+	nbd_server_resume(sv->nbd);
 }
 
 static bool listens_on(const struct conf *c, const char *addr)
@@ -178,8 +180,9 @@ static bool listens_on(const struct conf *c, const char *addr)
 	return false;
 }
 
-int export_listen(struct server *sv, const struct conf *old, const struct conf *new, char *why,
-		  size_t cap)
+/* Opens what the new configuration listens on and the old one (NULL: none) does not; then closes the rest. */
+static int listen_on(struct server *sv, const struct conf *old, const struct conf *new, char *why,
+		     size_t cap)
 {
 	int i, ret;
 
@@ -201,7 +204,7 @@ undo:
 	return ret;
 }
 
-int export_start(struct server *sv, char *why, size_t cap)
+static int start(struct server *sv, char *why, size_t cap)
 {
 	static const struct nbd_callbacks cb = {
 		.open = on_open,
@@ -225,8 +228,17 @@ int export_start(struct server *sv, char *why, size_t cap)
 		return -ENOMEM;
 	}
 	handover_listeners(sv);
-	ret = export_listen(sv, NULL, sv->conf, why, cap);
+	ret = listen_on(sv, NULL, sv->conf, why, cap);
 	if (!ret)
 		handover_connections(sv);
 	return ret;
 }
+
+const struct server_front export_front = {
+	.start = start,
+	.reload = listen_on,
+	.room = room,
+	.request_done = request_done,
+	.lun_ready = lun_ready,
+	.lun_gone = lun_gone,
+};

@@ -180,7 +180,7 @@ static void watch_signals(struct server *sv, ev_signal *w)
 
 static int run(struct options *o)
 {
-	struct server sv = { .conf_file = (char *)o->conf };
+	struct server sv = { .front = &export_front, .conf_file = (char *)o->conf };
 	char *text = NULL, why[256] = "";
 	ev_signal signals[3];
 	struct conf *c = conf_load(o->conf, &text);

@@ -16,7 +16,28 @@
 #include "events.h"
 #include "netmon.h"
 
+struct server;
+
+/*
+ * Who brings requests and gets the answers. All are called on the loop; request_done, lun_ready and lun_gone
+ * from inside the engine.
+ */
+struct server_front {
+	/* What the front wants otherwise in a configuration that was read. May be NULL. */
+	void (*adjust)(struct server *sv, struct conf *c);
+	int (*start)(struct server *sv, char *why, size_t cap);
+	/* May new be put in force? 0: it has what it needs from it already; or -errno and why, unchanged. */
+	int (*reload)(struct server *sv, const struct conf *old, const struct conf *new, char *why,
+		      size_t cap);
+	void (*room)(struct server *sv); /* what engine_admit() refused may be tried again */
+	void (*request_done)(void *arg, struct request *r);
+	void (*lun_ready)(void *arg, struct lun *l);
+	void (*lun_gone)(void *arg, struct lun *l);
+};
+
 struct server {
+	const struct server_front *front; /* set by the owner: &export_front, or another */
+	void *front_arg;        /* the front's own */
 	struct ev_loop *loop;
 	struct iscsi_loop *iscsi;
 	struct buf_pool *pool;
@@ -25,7 +46,7 @@ struct server {
 	char *conf_file;
 	struct nbd_server *nbd;
 	struct netmon *netmon;
-	struct control *control;
+	struct control *control; /* or NULL */
 	struct metrics_http *metrics; /* or NULL */
 	struct events *events;
 	ev_timer deadline;
@@ -73,12 +94,6 @@ void find_portals(void *arg, struct target *t);
 void find_stop(struct server *sv);
 
 /* export.c */
-void export_request_done(void *arg, struct request *r);
-void export_lun_ready(void *arg, struct lun *l);
-void export_lun_gone(void *arg, struct lun *l);
-int export_start(struct server *sv, char *why, size_t cap) __attribute__((warn_unused_result));
-/* Opens what the new configuration listens on and the old one (NULL: none) does not; then closes the rest. */
-int export_listen(struct server *sv, const struct conf *old, const struct conf *new, char *why,
-		  size_t cap) __attribute__((warn_unused_result));
+extern const struct server_front export_front; /* an NBD server on the same loop */
 
 #endif
