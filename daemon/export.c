@@ -172,6 +172,11 @@ static void room(struct server *sv)
 	nbd_server_resume(sv->nbd);
 }
 
+static bool still(struct server *sv)
+{
+	return nbd_server_still(sv->nbd);
+}
+
 static bool listens_on(const struct conf *c, const char *addr)
 {
 	for (int i = 0; c && i < c->nlisten; i++)
@@ -237,6 +242,7 @@ static int start(struct server *sv, char *why, size_t cap)
 const struct server_front export_front = {
 	.start = start,
 	.reload = listen_on,
+	.still = still,
 	.room = room,
 	.request_done = request_done,
 	.lun_ready = lun_ready,

@@ -29,6 +29,7 @@ struct server_front {
 	/* May new be put in force? 0: it has what it needs from it already; or -errno and why, unchanged. */
 	int (*reload)(struct server *sv, const struct conf *old, const struct conf *new, char *why,
 		      size_t cap);
+	bool (*still)(struct server *sv); /* nothing is left of what was asked; NULL: always */
 	void (*room)(struct server *sv); /* what engine_admit() refused may be tried again */
 	void (*request_done)(void *arg, struct request *r);
 	void (*lun_ready)(void *arg, struct lun *l);
@@ -73,6 +74,9 @@ int server_start(struct server *sv, struct conf *c, char *why, size_t cap)
 /* Reads the configuration file again and applies it. 0, or -EINVAL: nothing changed. *message (the
  * caller frees it) has the errors, the warnings, or is NULL. */
 int server_reload(struct server *sv, char **message);
+
+/* Begins the orderly end: ev_break() when all is answered, or has had its time. drain.c */
+void server_drain(struct server *sv);
 
 /* Ends the sessions, closes the sockets, frees everything. */
 void server_stop(struct server *sv);
