@@ -10,11 +10,13 @@
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define LOOK_S 0.02
+#define PATIENCE_S 1. /* for the other portals, once there is enough to begin with */
 #define LOOK_SLACK_S 3. /* for what comes after the login: REPORT LUNS, INQUIRY, ... */
 
 static struct {
@@ -26,7 +28,8 @@ static struct {
 	ev_signal hup;
 	ev_timer look;
 	ev_tstamp look_until;
-	int seen;              /* what login_look() said last */
+	enum login seen;       /* what login_look() said last */
+	atomic_bool starting;
 	char why[2000];
 	sem_t begun;           /* the thread has made its first login, or has failed */
 	int result;
@@ -121,11 +124,16 @@ static void on_hup(struct ev_loop *loop, ev_signal *w, int revents)
 
 static void on_look(struct ev_loop *loop, ev_timer *t, int revents)
 {
+	enum login seen = login_look(&front.sv, front.why, sizeof(front.why));
+
+	if (seen == LOGIN_ENOUGH && front.seen != LOGIN_ENOUGH)
+		front.look_until = ev_now(loop) + PATIENCE_S;
 	(void)revents;
-	front.seen = login_look(&front.sv, front.why, sizeof(front.why));
-	if (!front.seen && ev_now(loop) < front.look_until)
+	front.seen = seen;
+	if (front.seen < LOGIN_ALL && front.seen != LOGIN_FAILED && ev_now(loop) < front.look_until)
 		return;
 	ev_timer_stop(loop, t);
+	atomic_store(&front.starting, false);
 	if (front.running) /* in the thread: somebody waits for that; else it was all that was wanted */
 		sem_post(&front.begun);
 	else
@@ -158,7 +166,8 @@ static int begin(struct conf *c)
 	ev_timer_init(&front.look, on_look, LOOK_S, LOOK_S);
 	ev_timer_start(sv->loop, &front.look);
 	front.look_until = ev_now(sv->loop) + wait + LOOK_SLACK_S;
-	front.seen = 0;
+	front.seen = LOGIN_WAITS;
+	atomic_store(&front.starting, true);
 	return 0;
 }
 
@@ -183,9 +192,10 @@ int front_try(struct conf *c)
 
 	if (!ret) {
 		ev_run(front.sv.loop, 0);
-		ret = front.seen > 0 ? 0 : -1;
+		ret = front.seen >= LOGIN_ENOUGH ? 0 : -1;
 	}
 	if (!ret) { /* registrations in persistent reservations, too */
+		login_tell(&front.sv);
 		server_drain(&front.sv);
 		ev_run(front.sv.loop, 0);
 	}
@@ -237,7 +247,7 @@ int front_start(struct conf *c)
 	while (sem_wait(&front.begun) < 0 && errno == EINTR)
 		;
 	if (!front.result) {
-		if (front.seen <= 0) /* it was there a moment ago; clients may wait for it */
+		if (front.seen < LOGIN_ENOUGH) /* it was there a moment ago; clients may wait for it */
 			nbdkit_error("%s", front.why);
 		return 0;
 	}
@@ -263,6 +273,11 @@ void front_call(struct job *job)
 	while (sem_wait(&job->done) < 0 && errno == EINTR)
 		;
 	sem_destroy(&job->done);
+}
+
+bool front_starting(void)
+{
+	return atomic_load(&front.starting);
 }
 
 void job_done(struct job *job)

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* The first look at the targets: is what was asked for there? */
+#define NBDKIT_API_VERSION 2
+#include <nbdkit-plugin.h>
+
 #include "plugin.h"
 #include "../daemon/model.h"
 
@@ -37,6 +40,12 @@ static enum target_view view(const struct target *t)
 			v = TARGET_UNKNOWN;
 	}
 	return v;
+}
+
+/* A session that has neither shown its LUNs nor failed. */
+static bool waits(const struct session *s)
+{
+	return !seen(s) && !failed(s);
 }
 
 static size_t add(char *why, size_t cap, size_t at, const char *text)
@@ -80,16 +89,36 @@ static void explain(const struct server *sv, char *why, size_t cap)
 	}
 }
 
-int login_look(const struct server *sv, char *why, size_t cap)
+enum login login_look(const struct server *sv, char *why, size_t cap)
 {
-	bool unknown = false;
-	const struct list *pos;
+	const struct list *t, *pos;
+	bool unknown = false, wait = false;
 
-	list_for_each(pos, &sv->engine->targets)
-		unknown |= view(list_entry(pos, struct target, in_engine)) == TARGET_UNKNOWN;
+	list_for_each(t, &sv->engine->targets) {
+		const struct target *target = list_entry(t, struct target, in_engine);
+
+		unknown |= view(target) == TARGET_UNKNOWN;
+		list_for_each(pos, &target->sessions)
+			wait |= waits(list_entry(pos, struct session, in_target));
+	}
 	/* the one that was asked for, or all: those of a target that can't be reached would come later */
 	if (luns_nth(sv, 0) && (params_lun() || !unknown))
-		return 1;
+		return wait ? LOGIN_ENOUGH : LOGIN_ALL;
 	explain(sv, why, cap);
-	return unknown ? 0 : -1;
+	return unknown ? LOGIN_WAITS : LOGIN_FAILED;
+}
+
+void login_tell(const struct server *sv)
+{
+	const struct list *t, *pos;
+
+	list_for_each(t, &sv->engine->targets) {
+		list_for_each(pos, &list_entry(t, struct target, in_engine)->sessions) {
+			const struct session *s = list_entry(pos, struct session, in_target);
+
+			if (!seen(s))
+				nbdkit_error("%s: %s; it is tried again", s->portal,
+					     s->reason[0] ? s->reason : "no answer yet");
+		}
+	}
 }

@@ -9,10 +9,14 @@
 #include "../daemon/model.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
 
 #define THREAD_MODEL NBDKIT_THREAD_MODEL_PARALLEL
 
@@ -21,11 +25,12 @@
 /* From get_ready to after_fork: made before nbdkit changes its user and its directory. */
 static struct conf *later;
 static bool forked;
+static int lock = -1;
 
 /* nbdkit has two levels; -v shows the lower one. */
 static void to_nbdkit(int level, const char *text)
 {
-	if (level <= LOG_WARNING)
+	if (level <= LOG_WARNING && !front_starting())
 		nbdkit_error("%s", text);
 	else
 		nbdkit_debug("%s", text);
@@ -41,6 +46,8 @@ static void unload(void)
 	front_stop();
 	conf_free(later);
 	params_free();
+	if (lock >= 0)
+		close(lock);
 	log_to(NULL);
 }
 
@@ -49,12 +56,51 @@ static int config(const char *key, const char *value)
 	return params_add(key, value);
 }
 
+/* FNV-1a, 64 bits */
+static uint64_t hash(uint64_t h, const char *text)
+{
+	for (; *text; text++)
+		h = (h ^ (unsigned char)*text) * 0x100000001b3ULL;
+	return (h ^ 0xff) * 0x100000001b3ULL;
+}
+
+/*
+ * Two with the same parameters would have the same initiator name and ISIDs: each would end the other's sessions
+ * (RFC 7143 6.3.5) for ever. The name of an abstract socket is given up when its last owner is gone, however
+ * it went. With config=FILE the control socket is the lock, against mpiod too.
+ */
+static int only_one(const struct conf *c)
+{
+	struct sockaddr_un addr = { .sun_family = AF_UNIX };
+	uint64_t h = 0xcbf29ce484222325ULL;
+	int n;
+
+	if (params_file())
+		return 0;
+	h = hash(hash(hash(h, c->initiator_name), c->targets[0].iqn), c->targets[0].name);
+	n = snprintf(addr.sun_path + 1, sizeof(addr.sun_path) - 1, "nbdkit-mpio/%016" PRIx64, h);
+	lock = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (lock >= 0 && bind(lock, (struct sockaddr *)&addr,
+			      offsetof(struct sockaddr_un, sun_path) + 1 + n) == 0)
+		return 0;
+	if (lock >= 0 && errno == EADDRINUSE)
+		nbdkit_error("another nbdkit has this target%s open as %s: give this one another initiator_name",
+			     params_lun() ? " and LUN" : "", c->initiator_name);
+	else
+		nbdkit_error("socket: %s", strerror(errno));
+	return -1;
+}
+
 static int get_ready(void)
 {
 	struct conf *c = params_conf();
 
 	if (!c)
 		return -1;
+	if (only_one(c)) {
+		conf_free(c);
+		return -1;
+	}
 	later = params_conf();
 	if (!later) {
 		conf_free(c);

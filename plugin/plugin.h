@@ -46,11 +46,22 @@ int front_start(struct conf *c);
 void front_stop(void);
 /* From any thread of nbdkit: hands it over and waits until it is done. */
 void front_call(struct job *job);
+/* Is it at a start, whose outcome is told as a whole? */
+bool front_starting(void);
 /* On the loop. The job must not be touched afterwards. */
 void job_done(struct job *job);
 
-/* login.c: have the LUNs been seen? 1: yes; 0: not yet; -1: no, and why. */
-int login_look(const struct server *sv, char *why, size_t cap);
+/* login.c: have the LUNs been seen? */
+enum login {
+	LOGIN_WAITS,
+	LOGIN_FAILED, /* and why */
+	LOGIN_ENOUGH, /* yes, but a portal has not answered yet */
+	LOGIN_ALL,    /* yes, and each portal has answered or failed */
+};
+
+enum login login_look(const struct server *sv, char *why, size_t cap);
+/* Tells nbdkit which portals don't work. */
+void login_tell(const struct server *sv);
 
 /* luns.c: which of them this plugin exports, and under which name. All on the loop. */
 struct lun *luns_nth(const struct server *sv, int i);
