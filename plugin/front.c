@@ -267,9 +267,9 @@ void front_call(struct job *job)
 	pthread_mutex_lock(&front.lock);
 	first = list_empty(&front.queue);
 	list_add_tail(&job->link, &front.queue);
-	pthread_mutex_unlock(&front.lock);
 	if (first) /* else the loop has been woken already and not looked yet */
-		ev_async_send(front.sv.loop, &front.wake);
+		ev_async_send(front.sv.loop, &front.wake); /* it may be gone once it has seen the last job */
+	pthread_mutex_unlock(&front.lock);
 	while (sem_wait(&job->done) < 0 && errno == EINTR)
 		;
 	sem_destroy(&job->done);
