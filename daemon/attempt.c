@@ -106,7 +106,7 @@ static void count_outcome(struct attempt *a)
 
 	if (a->cmd->outcome != SCSI_OUT_STATUS || a->cmd->status != SCSI_ST_GOOD) {
 		n->errors++;
-	} else if (a->cmd->dir == SCSI_DIR_IN) {
+	} else if (a->io->op == IO_READ) {
 		n->reads++;
 		n->read_bytes += a->cmd->got;
 	} else if (a->io->op == IO_WRITE || a->io->op == IO_WRITE_SAME) {

@@ -111,6 +111,12 @@ static void build_cdb(struct io *io, struct attempt *a, uint8_t *data)
 		cdb_write_same16(c, io->lba, io->blocks, bs,
 				 !io->req->no_hole && l->prov.ws16_unmap && l->prov.reads_zero);
 		break;
+	case IO_PREFETCH:
+		cdb_prefetch16(c, io->lba, io->blocks);
+		break;
+	case IO_STATUS:
+		cdb_get_lba_status(c, io->lba, LBA_STATUS_BYTES);
+		break;
 	}
 	if (c->len)
 		attempt_set_data(a, data, c->len);
@@ -329,6 +335,8 @@ static void io_success(struct engine *e, struct io *io, struct attempt *a)
 {
 	if (a->hedge)
 		memcpy(io->data, a->buf->data, a->cmd->len);
+	if (io->op == IO_STATUS)
+		extents_learn(io, (int)a->cmd->got);
 	orphan_attempts(io);
 	failover_good(e, io);
 	io_finish(e, io, 0);
@@ -358,6 +366,10 @@ static bool find_another_way(struct engine *e, struct io *io)
 			l->prov.ws16_unmap = false;
 		else
 			l->no_write_same = true;
+		if (l->no_write_same && r->fast) {
+			io_finish(e, io, ENOTSUP);
+			return true;
+		}
 		r->redo = true;
 		break;
 	case IO_WRITE:
@@ -366,6 +378,13 @@ static bool find_another_way(struct engine *e, struct io *io)
 		l->fua_refused = true;
 		l->dpofua = false;
 		r->redo = true;
+		break;
+	case IO_PREFETCH: /* advice */
+		l->no_prefetch = true;
+		r->cursor = r->body_end;
+		break;
+	case IO_STATUS: /* to say "all of it holds data" is never wrong */
+		extents_learn(io, -1);
 		break;
 	case IO_READ:
 		return false;
@@ -453,7 +472,7 @@ static void io_outcome(struct engine *e, struct attempt *a)
 		io_success(e, io, a);
 		break;
 	case DSM_CLIENT_ERROR:
-		if ((v.effects & DSM_UNSUPPORTED) && find_another_way(e, io))
+		if ((v.effects & DSM_UNSUPPORTED || io->op == IO_STATUS) && find_another_way(e, io))
 			break;
 		engine_emit(e, EVENT_ERROR, "io-error", l, p->name, "%s at block %llu, %u blocks: %s",
 			    scsi_opcode_name(a->cmd->cdb[0]), (unsigned long long)io->lba,

@@ -25,17 +25,31 @@ struct lun;
 struct session;
 struct attempt;
 
-enum request_op { REQUEST_READ, REQUEST_WRITE, REQUEST_FLUSH, REQUEST_TRIM, REQUEST_ZERO };
+enum request_op {
+	REQUEST_READ, REQUEST_WRITE, REQUEST_FLUSH, REQUEST_TRIM, REQUEST_ZERO, REQUEST_CACHE, REQUEST_STATUS,
+};
+
+/* What REQUEST_STATUS tells of a range. */
+struct request_extent {
+	uint32_t len;   /* bytes */
+	uint32_t flags; /* 1: no space is taken; 2: reads as zeroes */
+};
+#define REQUEST_EXTENT_HOLE 1U
+#define REQUEST_EXTENT_ZERO 2U
+#define REQUEST_EXTENTS_MAX 1024
 
 /* One thing a client asked for. The first part is the client's, set before engine_submit(). */
 struct request {
 	struct lun *lun;
 	uint8_t op;          /* enum request_op */
 	bool fua, no_hole;
+	bool fast;           /* ZERO: ENOTSUP where every block would have to be sent */
+	bool one;            /* STATUS: one extent is enough */
 	uint64_t offset;     /* bytes, any alignment, checked against the size by the client side */
 	uint32_t len;        /* bytes, not 0 but for a flush */
-	struct buf *buf;     /* WRITE: payload. READ: filled in; the engine may put another in its place */
+	struct buf *buf;     /* WRITE: payload. STATUS: NULL, then the extents. READ: filled in; the engine may put another in its place */
 	uint8_t *data;       /* WRITE: first byte of the payload in buf. READ: set by the engine when done */
+	uint32_t nextents;   /* STATUS: how many lie at data, in order from offset, none past the end; at least one */
 	int err;             /* result: 0 or a positive errno */
 
 	/* The engine's own. */
@@ -46,6 +60,7 @@ struct request {
 	uint32_t epoch;      /* lun->epoch when its body began */
 	bool redo;           /* the target can't do it this way: the body starts again another way */
 	uint16_t ios_out;    /* ios not finished */
+	uint16_t asked;      /* STATUS: commands sent */
 	uint64_t started;    /* engine time */
 	uint64_t lba, blocks; /* the aligned range that covers it */
 	uint64_t body_lba, body_end, cursor; /* blocks of the body; the first not yet sent */

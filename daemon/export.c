@@ -5,6 +5,7 @@
 #include "log.h"
 #include "model.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -12,6 +13,11 @@
 
 #define MAX_BLOCK (32U << 20)   /* largest payload, as proto.md suggests */
 #define HANDSHAKE_MS 10000
+
+static_assert(sizeof(struct nbd_extent) == sizeof(struct request_extent) &&
+		      NBD_EXTENT_HOLE == REQUEST_EXTENT_HOLE && NBD_EXTENT_ZERO == REQUEST_EXTENT_ZERO &&
+		      NBD_EXTENTS_MAX == REQUEST_EXTENTS_MAX,
+	      "the extents go down as they are");
 
 /* The engine's request lives behind the NBD request it came as. */
 static struct nbd_req *nbd_of(struct request *r)
@@ -42,6 +48,9 @@ static void describe(const struct lun *l, struct nbd_export *out)
 		.can_zero = true,
 		.can_flush = true,
 		.can_fua = true,
+		.can_cache = true,
+		.can_fast_zero = true,
+		.can_status = true, /* of those that can't tell, all of it holds data */
 	};
 }
 
@@ -111,7 +120,8 @@ static void on_submit(void *arg, struct nbd_req *req)
 	static const uint8_t ops[] = {
 		[NBD_OP_READ] = REQUEST_READ, [NBD_OP_WRITE] = REQUEST_WRITE,
 		[NBD_OP_FLUSH] = REQUEST_FLUSH, [NBD_OP_TRIM] = REQUEST_TRIM,
-		[NBD_OP_ZERO] = REQUEST_ZERO,
+		[NBD_OP_ZERO] = REQUEST_ZERO, [NBD_OP_CACHE] = REQUEST_CACHE,
+		[NBD_OP_STATUS] = REQUEST_STATUS,
 	};
 	struct server *sv = arg;
 	struct request *r = request_of(req);
@@ -120,6 +130,8 @@ static void on_submit(void *arg, struct nbd_req *req)
 	r->op = ops[req->op];
 	r->fua = req->fua;
 	r->no_hole = req->no_hole;
+	r->fast = req->fast;
+	r->one = req->one;
 	r->offset = req->offset;
 	r->len = req->len;
 	r->buf = req->buf;
@@ -135,6 +147,7 @@ static void request_done(void *arg, struct request *r)
 	(void)arg;
 	req->buf = r->buf;
 	req->data = r->data;
+	req->nextents = r->nextents;
 	nbd_req_done(req, r->err);
 }
 

@@ -165,6 +165,8 @@ static void adopt(struct server *sv, const json_t *o)
 		.fixed = json_is_true(json_object_get(o, "fixed")),
 		.no_zeroes = json_is_true(json_object_get(o, "no_zeroes")),
 		.structured = json_is_true(json_object_get(o, "structured")),
+		.allocation = json_is_true(json_object_get(o, "allocation")),
+		.context_of = json_string_value(json_object_get(o, "context_of")),
 		.flags = (uint16_t)json_integer_value(json_object_get(o, "flags")),
 		.size = (uint64_t)json_integer_value(json_object_get(o, "size")),
 		.max_block = (uint32_t)json_integer_value(json_object_get(o, "max_block")),
@@ -213,9 +215,9 @@ static void keep_conn(void *to, const struct nbd_kept *k)
 
 	for (size_t i = 0; hex && i < k->in_len; i++)
 		sprintf(hex + 2 * i, "%02x", k->in[i]);
-	o = json_pack("{s:i, s:b, s:b, s:b, s:b, s:b, s:i, s:I, s:I, s:s?, s:s?}", "fd", k->fd, "transmit", k->transmit,
+	o = json_pack("{s:i, s:b, s:b, s:b, s:b, s:b, s:b, s:s?, s:i, s:I, s:I, s:s?, s:s?}", "fd", k->fd, "transmit", k->transmit,
 		      "options", k->options, "fixed", k->fixed, "no_zeroes", k->no_zeroes, "structured", k->structured,
-		      "flags", k->flags, "size", (json_int_t)k->size, "max_block", (json_int_t)k->max_block, "export",
+		      "allocation", k->allocation, "context_of", k->context_of, "flags", k->flags, "size", (json_int_t)k->size, "max_block", (json_int_t)k->max_block, "export",
 		      k->export, "in", hex);
 	free(hex);
 	json_array_append_new(json_object_get(to, "connections"), o);

@@ -219,6 +219,8 @@ static void learn(struct engine *e, struct lun *l, const struct identify *id)
 		l->dpofua = id->mode.dpofua && !l->fua_refused;
 	}
 	l->no_unmap = !id->prov.unmap;
+	l->no_lba_status = !id->capacity.thin;
+	l->reads_zero = id->capacity.reads_zero || id->prov.reads_zero;
 	claim(e, l, id);
 	if (first) {
 		l->announced = true;

@@ -66,6 +66,18 @@ void request_go(struct engine *e, struct request *r);
 /* Ends every io that waits or is delayed, and so their requests, with err. */
 void lun_fail_waiting(struct engine *e, struct lun *l, int err);
 
+/* extents.c: REQUEST_STATUS */
+
+#define EXTENTS_BYTES (REQUEST_EXTENTS_MAX * sizeof(struct request_extent))
+#define LBA_STATUS_BYTES (8 + 16 * 256) /* of one answer */
+
+/* Room for the answer, and the answer itself where the storage can't be asked. 0 or an errno. */
+int extents_prepare(struct engine *e, struct request *r) __attribute__((warn_unused_result));
+/* Asks about what is left. */
+void extents_ask(struct engine *e, struct request *r);
+/* The storage said so, in got bytes at io->data; < 0: it does not say. */
+void extents_learn(struct io *io, int got);
+
 /* lock.c: one writer a block */
 
 /* Makes r a writer of its blocks. True: go ahead; false: not before a later writer_leave(). */

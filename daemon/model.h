@@ -62,7 +62,7 @@ struct attempt {
 	struct scsi_cmd *cmd;  /* behind this struct, with ops->attempt_room bytes */
 };
 
-enum io_op { IO_READ, IO_WRITE, IO_SYNC, IO_UNMAP, IO_WRITE_SAME };
+enum io_op { IO_READ, IO_WRITE, IO_SYNC, IO_UNMAP, IO_WRITE_SAME, IO_PREFETCH, IO_STATUS };
 
 /* A piece of a request that one SCSI command can do. */
 struct io {
@@ -186,6 +186,8 @@ struct lun {
 	struct scsi_provisioning prov;
 	bool write_protect, dpofua;
 	bool fua_refused, no_write_same, no_unmap, sync10; /* what the target turned out not to do */
+	bool no_prefetch, no_lba_status;
+	bool reads_zero;       /* what is deallocated reads as zeroes */
 	uint64_t key;          /* reservation_key as it was when the LUN was first seen, 0: none */
 	bool key_known;
 	bool write_lost;       /* the storage reported a deferred write error: the next flush fails */

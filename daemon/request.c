@@ -63,6 +63,8 @@ static void io_free(struct engine *e, struct io *io)
 /* What it holds in memory: a trim of gigabytes holds nothing. */
 static uint32_t data_bytes(const struct request *r)
 {
+	if (r->op == REQUEST_STATUS)
+		return EXTENTS_BYTES;
 	return r->op == REQUEST_READ || r->op == REQUEST_WRITE ? r->len : 0;
 }
 
@@ -146,6 +148,11 @@ static uint64_t piece_limit(const struct request *r)
 		if (l->limits.max_unmap_blocks && l->limits.max_unmap_blocks < max)
 			max = l->limits.max_unmap_blocks;
 		return max;
+	case REQUEST_CACHE:
+		max = MAX_RANGE_BYTES / l->block_size;
+		if (l->limits.max_prefetch && l->limits.max_prefetch < max)
+			max = l->limits.max_prefetch;
+		return max;
 	case REQUEST_ZERO:
 		if (l->no_write_same)
 			break;
@@ -172,7 +179,7 @@ static void set_fua(struct io *io)
 static struct io *body_io(struct engine *e, struct request *r, uint64_t lba, uint32_t blocks)
 {
 	struct lun *l = r->lun;
-	struct buf *b = r->bounce ? r->bounce : r->buf;
+	struct buf *b = r->bounce ? r->bounce : r->buf; /* none: no data */
 	enum io_op op;
 	struct io *io;
 
@@ -182,6 +189,9 @@ static struct io *body_io(struct engine *e, struct request *r, uint64_t lba, uin
 		break;
 	case REQUEST_TRIM:
 		op = IO_UNMAP;
+		break;
+	case REQUEST_CACHE:
+		op = IO_PREFETCH;
 		break;
 	case REQUEST_ZERO:
 		op = l->no_write_same ? IO_WRITE : IO_WRITE_SAME;
@@ -199,7 +209,7 @@ static struct io *body_io(struct engine *e, struct request *r, uint64_t lba, uin
 	} else if (r->op == REQUEST_WRITE && !r->bounce) {
 		io->buf = b;
 		io->data = r->data + (lba - r->body_lba) * l->block_size;
-	} else if (r->op != REQUEST_TRIM) {
+	} else if (b) {
 		io->buf = b;
 		io->data = b->data + (lba - r->body_lba) * l->block_size;
 	}
@@ -211,6 +221,10 @@ static void pump_body(struct engine *e, struct request *r)
 {
 	uint64_t limit = piece_limit(r);
 
+	if (r->op == REQUEST_STATUS) {
+		extents_ask(e, r);
+		return;
+	}
 	while (r->cursor < r->body_end && r->ios_out < MAX_IOS_OUT && !r->err && !r->redo) {
 		uint64_t n = r->body_end - r->cursor;
 		struct io *io;
@@ -428,8 +442,12 @@ static int prepare(struct engine *e, struct request *r)
 		r->blocks = 0;
 	body_range(r);
 	r->exclusive = partial && (r->op == REQUEST_WRITE || r->op == REQUEST_ZERO);
-	if (r->op == REQUEST_TRIM && r->lun->no_unmap)
+	if ((r->op == REQUEST_TRIM && r->lun->no_unmap) || (r->op == REQUEST_CACHE && r->lun->no_prefetch))
 		r->cursor = r->body_end; /* advice that nobody wants: done, FUA still holds */
+	if (r->op == REQUEST_STATUS)
+		return extents_prepare(e, r);
+	if (r->op == REQUEST_ZERO && r->fast && r->lun->no_write_same)
+		return ENOTSUP;
 	if ((partial && r->op == REQUEST_READ) || r->exclusive)
 		return get_bounce(e, r);
 	return 0;

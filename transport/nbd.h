@@ -17,7 +17,18 @@
 #include "buf.h"
 #include "list.h"
 
-enum nbd_op { NBD_OP_READ, NBD_OP_WRITE, NBD_OP_FLUSH, NBD_OP_TRIM, NBD_OP_ZERO };
+enum nbd_op {
+	NBD_OP_READ, NBD_OP_WRITE, NBD_OP_FLUSH, NBD_OP_TRIM, NBD_OP_ZERO, NBD_OP_CACHE, NBD_OP_STATUS,
+};
+
+/* What the blocks of a range are ("base:allocation"). */
+struct nbd_extent {
+	uint32_t len;   /* bytes */
+	uint32_t flags; /* NBD_EXTENT_... */
+};
+#define NBD_EXTENT_HOLE 1U     /* no space is taken */
+#define NBD_EXTENT_ZERO 2U     /* reads as zeroes */
+#define NBD_EXTENTS_MAX 1024U  /* in one answer */
 
 struct nbd_conn;
 struct nbd_server;
@@ -29,12 +40,19 @@ struct nbd_req {
 	void *export;           /* what open() gave */
 	uint8_t op;             /* enum nbd_op; range, read-only and flags have been checked */
 	bool fua, no_hole;
+	bool fast;              /* ZERO: ENOTSUP unless it is quicker than a write */
+	bool one;               /* STATUS: one extent is enough */
 	bool with_owner;        /* private: between submit() and nbd_req_done() */
 	int err;                /* private: the answer */
 	uint64_t offset;        /* bytes, any alignment */
 	uint32_t len;           /* bytes; never 0 but for a flush */
 	struct buf *buf;        /* READ: to fill (may be replaced); WRITE: the payload. One reference. */
 	uint8_t *data;          /* first byte of the payload, inside buf; READ: set when replacing buf */
+	/*
+	 * STATUS: how many struct nbd_extent lie at data, in a buf that the owner brings. At least one, at most
+	 * NBD_EXTENTS_MAX, and never more bytes than were asked for. The server changes them.
+	 */
+	uint32_t nextents;
 	_Alignas(16) uint8_t priv[]; /* req_priv bytes, zeroed: the owner's */
 };
 
@@ -43,6 +61,7 @@ struct nbd_export {
 	uint64_t size;                   /* bytes */
 	uint32_t min_block, pref_block, max_block; /* bytes */
 	bool read_only, can_trim, can_zero, can_flush, can_fua;
+	bool can_cache, can_fast_zero, can_status;
 };
 
 struct nbd_callbacks {
@@ -121,6 +140,8 @@ struct nbd_kept {
 	bool transmit;       /* the handshake is over */
 	bool options;        /* or at least its flags have come */
 	bool fixed, no_zeroes, structured;
+	bool allocation;     /* transmit: base:allocation was agreed on */
+	const char *context_of; /* options: the export for which it was, or NULL */
 	uint16_t flags;      /* transmission flags that the client was told */
 	uint64_t size;       /* and the size */
 	uint32_t max_block;

@@ -98,6 +98,7 @@ void nbd_conn_close(struct nbd_conn *c, int level, const char *fmt, ...)
 	s->nconns--;
 	drop_input(c);
 	nbd_reply_drop(c);
+	nbd_meta_forget(c);
 	free(c->orphan_of);
 	c->orphan_of = NULL;
 	if (c->use)

@@ -60,6 +60,8 @@ void nbd_server_keep(struct nbd_server *s, void (*conn)(void *to, const struct n
 			.fixed = c->fixed,
 			.no_zeroes = c->no_zeroes,
 			.structured = c->structured,
+			.allocation = c->allocation,
+			.context_of = c->context_of,
 			.flags = c->flags,
 			.size = c->size,
 			.max_block = c->max_block,
@@ -144,6 +146,7 @@ int nbd_server_adopt(struct nbd_server *s, const struct nbd_kept *k)
 	c->fixed = k->fixed;
 	c->no_zeroes = k->no_zeroes;
 	c->structured = k->structured;
+	c->allocation = k->allocation;
 	c->flags = k->flags;
 	c->size = k->size;
 	c->max_block = k->max_block;
@@ -154,6 +157,11 @@ int nbd_server_adopt(struct nbd_server *s, const struct nbd_kept *k)
 			goto no_memory;
 		memcpy(c->in->data, k->in, k->in_len);
 		c->in_len = (uint32_t)k->in_len;
+	}
+	if (k->context_of && !k->transmit) {
+		c->context_of = strdup(k->context_of);
+		if (!c->context_of)
+			goto no_memory;
 	}
 	if (!k->transmit) {
 		go_on(c);

@@ -14,11 +14,6 @@
 #define OPT_SKIP_MAX (1U << 20)    /* beyond that it is no option */
 #define TEXT_MAX 65536U            /* unsent replies: above, the client has to read first */
 
-struct option {
-	uint32_t code, len;
-	const uint8_t *data;
-};
-
 void nbd_handshake_greet(struct nbd_conn *c)
 {
 	uint8_t b[18];
@@ -47,7 +42,7 @@ bool nbd_handshake_flags(struct nbd_conn *c)
 	return true;
 }
 
-static void reply_head(struct nbd_conn *c, uint32_t code, uint32_t type, size_t len)
+void nbd_option_reply(struct nbd_conn *c, uint32_t code, uint32_t type, size_t len)
 {
 	uint8_t b[NBD_REP_HEAD];
 
@@ -58,17 +53,17 @@ static void reply_head(struct nbd_conn *c, uint32_t code, uint32_t type, size_t 
 	nbd_reply_text(c, b, sizeof(b));
 }
 
-static void ack(struct nbd_conn *c, const struct option *o)
+void nbd_option_ack(struct nbd_conn *c, const struct nbd_option *o)
 {
-	reply_head(c, o->code, NBD_REP_ACK, 0);
+	nbd_option_reply(c, o->code, NBD_REP_ACK, 0);
 }
 
 /* The text is for people (proto.md, "Option reply types"). */
-static void refuse(struct nbd_conn *c, const struct option *o, uint32_t type, const char *text)
+void nbd_option_refuse(struct nbd_conn *c, const struct nbd_option *o, uint32_t type, const char *text)
 {
 	size_t len = strlen(text);
 
-	reply_head(c, o->code, type, len);
+	nbd_option_reply(c, o->code, type, len);
 	nbd_reply_text(c, text, len);
 }
 
@@ -77,20 +72,20 @@ static size_t text_len(const char *text)
 	return text ? strnlen(text, NBD_NAME_MAX) : 0;
 }
 
-static void do_list(struct nbd_conn *c, const struct option *o)
+static void do_list(struct nbd_conn *c, const struct nbd_option *o)
 {
 	struct nbd_server *s = c->server;
 	struct nbd_export e = { 0 };
 	uint8_t b[4];
 
 	if (o->len) {
-		refuse(c, o, NBD_REP_ERR_INVALID, "LIST carries no data");
+		nbd_option_refuse(c, o, NBD_REP_ERR_INVALID, "LIST carries no data");
 		return;
 	}
 	for (int i = 0; s->cb.list(s->arg, i, &e); i++) {
 		size_t name = text_len(e.name), desc = text_len(e.description);
 
-		reply_head(c, o->code, NBD_REP_SERVER, 4 + name + desc);
+		nbd_option_reply(c, o->code, NBD_REP_SERVER, 4 + name + desc);
 		put_be32(b, (uint32_t)name);
 		nbd_reply_text(c, b, 4);
 		nbd_reply_text(c, e.name, name);
@@ -98,25 +93,25 @@ static void do_list(struct nbd_conn *c, const struct option *o)
 			nbd_reply_text(c, e.description, desc);
 		e = (struct nbd_export){ 0 };
 	}
-	ack(c, o);
+	nbd_option_ack(c, o);
 }
 
-static void do_structured_reply(struct nbd_conn *c, const struct option *o)
+static void do_structured_reply(struct nbd_conn *c, const struct nbd_option *o)
 {
 	if (o->len) {
-		refuse(c, o, NBD_REP_ERR_INVALID, "STRUCTURED_REPLY carries no data");
+		nbd_option_refuse(c, o, NBD_REP_ERR_INVALID, "STRUCTURED_REPLY carries no data");
 		return;
 	}
 	c->structured = true;
-	ack(c, o);
+	nbd_option_ack(c, o);
 }
 
-static void do_starttls(struct nbd_conn *c, const struct option *o)
+static void do_starttls(struct nbd_conn *c, const struct nbd_option *o)
 {
 	if (o->len)
-		refuse(c, o, NBD_REP_ERR_INVALID, "STARTTLS carries no data");
+		nbd_option_refuse(c, o, NBD_REP_ERR_INVALID, "STARTTLS carries no data");
 	else
-		refuse(c, o, NBD_REP_ERR_UNSUP, "no TLS here");
+		nbd_option_refuse(c, o, NBD_REP_ERR_UNSUP, "no TLS here");
 }
 
 static uint16_t flags_for(const struct nbd_conn *c, const struct nbd_export *e)
@@ -129,13 +124,17 @@ static uint16_t flags_for(const struct nbd_conn *c, const struct nbd_export *e)
 	if (e->can_fua)
 		f |= NBD_FLAG_SEND_FUA;
 	if (c->structured)
-		f |= NBD_FLAG_SEND_DF;
+		f |= NBD_FLAG_SEND_DF; /* a read is always answered in one piece */
+	if (e->can_cache)
+		f |= NBD_FLAG_SEND_CACHE;
 	if (e->read_only)
 		return f | NBD_FLAG_READ_ONLY;
 	if (e->can_trim)
 		f |= NBD_FLAG_SEND_TRIM;
 	if (e->can_zero)
 		f |= NBD_FLAG_SEND_WRITE_ZEROES;
+	if (e->can_zero && e->can_fast_zero)
+		f |= NBD_FLAG_SEND_FAST_ZERO;
 	return f;
 }
 
@@ -171,6 +170,7 @@ bool nbd_handshake_done(struct nbd_conn *c, const struct nbd_export *e, void *ha
 	c->flags = flags_for(c, e);
 	c->size = e->size;
 	c->max_block = max_block(e);
+	nbd_meta_open(c, name);
 	c->state = NBD_ST_TRANSMIT;
 	ev_timer_stop(s->loop, &c->deadline);
 	nbd_log(s, LOG_INFO, "connection %llu (%s) opened \"%s\"%s", (unsigned long long)c->id,
@@ -179,7 +179,7 @@ bool nbd_handshake_done(struct nbd_conn *c, const struct nbd_export *e, void *ha
 }
 
 /* Copies a name that has been checked for its length. false: it has a NUL inside. */
-static bool copy_name(char *name, const uint8_t *from, size_t len)
+bool nbd_option_name(char *name, const uint8_t *from, size_t len)
 {
 	memcpy(name, from, len);
 	name[len] = '\0';
@@ -187,7 +187,7 @@ static bool copy_name(char *name, const uint8_t *from, size_t len)
 }
 
 /* The one option that can't be refused but by closing. */
-static void do_export_name(struct nbd_conn *c, const struct option *o)
+static void do_export_name(struct nbd_conn *c, const struct nbd_option *o)
 {
 	struct nbd_server *s = c->server;
 	char name[NBD_NAME_MAX + 1], text[128];
@@ -195,7 +195,7 @@ static void do_export_name(struct nbd_conn *c, const struct option *o)
 	struct nbd_export e = { 0 };
 	void *handle = NULL;
 
-	if (o->len > NBD_NAME_MAX || !copy_name(name, o->data, o->len)) {
+	if (o->len > NBD_NAME_MAX || !nbd_option_name(name, o->data, o->len)) {
 		nbd_conn_close(c, LOG_WARNING, "malformed export name");
 		return;
 	}
@@ -216,23 +216,23 @@ struct info_request {
 };
 
 /* INFO and GO: 32 bits length of the name, name, 16 bits number of items, items of 16 bits. */
-static bool parse_info(struct nbd_conn *c, const struct option *o, struct info_request *r)
+static bool parse_info(struct nbd_conn *c, const struct nbd_option *o, struct info_request *r)
 {
 	const uint8_t *p = o->data;
 	uint32_t len;
 	unsigned n;
 
 	if (o->len < 6 || (len = get_be32(p)) > o->len - 6) {
-		refuse(c, o, NBD_REP_ERR_INVALID, "the option is too short for its name");
+		nbd_option_refuse(c, o, NBD_REP_ERR_INVALID, "the option is too short for its name");
 		return false;
 	}
 	if (len > NBD_NAME_MAX) {
-		refuse(c, o, NBD_REP_ERR_TOO_BIG, "the name is longer than 4096 bytes");
+		nbd_option_refuse(c, o, NBD_REP_ERR_TOO_BIG, "the name is longer than 4096 bytes");
 		return false;
 	}
 	n = get_be16(p + 4 + len);
-	if (o->len != 6 + len + 2 * n || !copy_name(r->name, p + 4, len)) {
-		refuse(c, o, NBD_REP_ERR_INVALID, "malformed option");
+	if (o->len != 6 + len + 2 * n || !nbd_option_name(r->name, p + 4, len)) {
+		nbd_option_refuse(c, o, NBD_REP_ERR_INVALID, "malformed option");
 		return false;
 	}
 	r->want_name = r->want_description = r->want_block_size = false;
@@ -246,20 +246,20 @@ static bool parse_info(struct nbd_conn *c, const struct option *o, struct info_r
 	return true;
 }
 
-static void send_info_text(struct nbd_conn *c, const struct option *o, uint16_t item,
+static void send_info_text(struct nbd_conn *c, const struct nbd_option *o, uint16_t item,
 			   const char *text)
 {
 	size_t len = text_len(text);
 	uint8_t b[2];
 
 	put_be16(b, item);
-	reply_head(c, o->code, NBD_REP_INFO, 2 + len);
+	nbd_option_reply(c, o->code, NBD_REP_INFO, 2 + len);
 	nbd_reply_text(c, b, 2);
 	if (len)
 		nbd_reply_text(c, text, len);
 }
 
-static void send_info(struct nbd_conn *c, const struct option *o, const struct info_request *r,
+static void send_info(struct nbd_conn *c, const struct nbd_option *o, const struct info_request *r,
 		      const struct nbd_export *e)
 {
 	uint8_t b[14];
@@ -267,7 +267,7 @@ static void send_info(struct nbd_conn *c, const struct option *o, const struct i
 	put_be16(b, NBD_INFO_EXPORT);
 	put_be64(b + 2, e->size);
 	put_be16(b + 10, flags_for(c, e));
-	reply_head(c, o->code, NBD_REP_INFO, 12);
+	nbd_option_reply(c, o->code, NBD_REP_INFO, 12);
 	nbd_reply_text(c, b, 12);
 	if (r->want_name)
 		send_info_text(c, o, NBD_INFO_NAME, e->name ? e->name : r->name);
@@ -278,12 +278,12 @@ static void send_info(struct nbd_conn *c, const struct option *o, const struct i
 		put_be32(b + 2, e->min_block ? e->min_block : 1);
 		put_be32(b + 6, e->pref_block ? e->pref_block : 4096);
 		put_be32(b + 10, max_block(e));
-		reply_head(c, o->code, NBD_REP_INFO, 14);
+		nbd_option_reply(c, o->code, NBD_REP_INFO, 14);
 		nbd_reply_text(c, b, 14);
 	}
 }
 
-static void do_info(struct nbd_conn *c, const struct option *o)
+static void do_info(struct nbd_conn *c, const struct nbd_option *o)
 {
 	struct nbd_server *s = c->server;
 	struct nbd_export e = { 0 };
@@ -293,22 +293,22 @@ static void do_info(struct nbd_conn *c, const struct option *o)
 	if (!parse_info(c, o, &r))
 		return;
 	if (!s->cb.open(s->arg, r.name, &e, &handle)) {
-		refuse(c, o, NBD_REP_ERR_UNKNOWN, "no such export");
+		nbd_option_refuse(c, o, NBD_REP_ERR_UNKNOWN, "no such export");
 		return;
 	}
 	send_info(c, o, &r, &e);
 	if (o->code == NBD_OPT_INFO || nbd_handshake_done(c, &e, handle, r.name))
-		ack(c, o);
+		nbd_option_ack(c, o);
 }
 
-static void dispatch(struct nbd_conn *c, const struct option *o)
+static void dispatch(struct nbd_conn *c, const struct nbd_option *o)
 {
 	switch (o->code) {
 	case NBD_OPT_EXPORT_NAME:
 		do_export_name(c, o);
 		break;
 	case NBD_OPT_ABORT:
-		ack(c, o);
+		nbd_option_ack(c, o);
 		nbd_conn_drain(c);
 		break;
 	case NBD_OPT_LIST:
@@ -324,25 +324,31 @@ static void dispatch(struct nbd_conn *c, const struct option *o)
 	case NBD_OPT_STRUCTURED_REPLY:
 		do_structured_reply(c, o);
 		break;
+	case NBD_OPT_LIST_META_CONTEXT:
+	case NBD_OPT_SET_META_CONTEXT:
+		nbd_meta_option(c, o);
+		break;
 	default:
-		refuse(c, o, NBD_REP_ERR_UNSUP, "unknown option");
+		nbd_option_refuse(c, o, NBD_REP_ERR_UNSUP, "unknown option");
 		break;
 	}
 }
 
 static bool is_known(uint32_t code)
 {
-	return code >= NBD_OPT_EXPORT_NAME && code <= NBD_OPT_STRUCTURED_REPLY && code != 4;
+	return code >= NBD_OPT_EXPORT_NAME && code <= NBD_OPT_SET_META_CONTEXT && code != 4;
 }
 
 /* Its data does not fit: answered now, skipped as it comes. */
-static bool too_long(struct nbd_conn *c, const struct option *o)
+static bool too_long(struct nbd_conn *c, const struct nbd_option *o)
 {
 	if (o->code == NBD_OPT_EXPORT_NAME || o->len > OPT_SKIP_MAX) {
 		nbd_conn_close(c, LOG_WARNING, "option %u with %u bytes", o->code, o->len);
 		return false;
 	}
-	refuse(c, o, is_known(o->code) ? NBD_REP_ERR_TOO_BIG : NBD_REP_ERR_UNSUP,
+	if (o->code == NBD_OPT_SET_META_CONTEXT)
+		nbd_meta_forget(c);
+	nbd_option_refuse(c, o, is_known(o->code) ? NBD_REP_ERR_TOO_BIG : NBD_REP_ERR_UNSUP,
 	       "more data than any option has");
 	c->in_pos += NBD_OPT_HEAD;
 	c->take_left = o->len;
@@ -353,7 +359,7 @@ bool nbd_handshake_option(struct nbd_conn *c)
 {
 	const uint8_t *p = nbd_conn_bytes(c);
 	size_t avail = nbd_conn_avail(c);
-	struct option o;
+	struct nbd_option o;
 
 	if (c->text_len - c->text_sent > TEXT_MAX) {
 		c->full = true;

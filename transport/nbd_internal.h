@@ -6,6 +6,7 @@
  *	nbd_listen.c     listening sockets and accepting
  *	nbd_conn.c       one connection: reading, flow control, its end
  *	nbd_handshake.c  from the greeting to NBD_OPT_GO
+ *	nbd_meta.c       metadata contexts, in the handshake and in answers
  *	nbd_request.c    from the bytes of a request to submit()
  *	nbd_reply.c      from nbd_req_done() to the socket
  *	nbd_handover.c   connections and listening sockets that outlive the process
@@ -54,6 +55,7 @@ struct nbd_conn {
 	int fd;
 	uint8_t state;       /* enum nbd_state */
 	bool structured, no_zeroes, fixed;
+	bool allocation;     /* from TRANSMIT on: BLOCK_STATUS is answered */
 	bool parked;         /* counted in use->nwaiting */
 	bool full;           /* its replies have to leave before more is read */
 	bool big_writes;     /* the last write was large: read heads only, payloads go to their place */
@@ -80,6 +82,7 @@ struct nbd_conn {
 	ev_timer deadline;   /* of the handshake */
 	char peer[80];
 	char *orphan_of;     /* the export it waits for */
+	char *context_of;    /* handshake: the export whose base:allocation was chosen */
 };
 
 struct inherited {
@@ -177,6 +180,24 @@ bool nbd_handshake_option(struct nbd_conn *c);
 /* nbd_request.c */
 bool nbd_request_next(struct nbd_conn *c);
 void nbd_request_taken(struct nbd_conn *c); /* c->take has its payload */
+
+/* nbd_handshake.c, for what handles options elsewhere */
+struct nbd_option {
+	uint32_t code, len;
+	const uint8_t *data;
+};
+void nbd_option_reply(struct nbd_conn *c, uint32_t code, uint32_t type, size_t len);
+void nbd_option_ack(struct nbd_conn *c, const struct nbd_option *o);
+void nbd_option_refuse(struct nbd_conn *c, const struct nbd_option *o, uint32_t type, const char *text);
+/* name has room for NBD_NAME_MAX + 1, len is no more. false: there is a NUL inside. */
+bool nbd_option_name(char *name, const uint8_t *from, size_t len);
+
+/* nbd_meta.c */
+void nbd_meta_option(struct nbd_conn *c, const struct nbd_option *o);
+void nbd_meta_forget(struct nbd_conn *c);
+void nbd_meta_open(struct nbd_conn *c, const char *name); /* the handshake is over */
+/* The extents of a STATUS as they travel; how many bytes. */
+uint32_t nbd_meta_extents(struct nbd_req *req);
 
 /* nbd_reply.c */
 void nbd_reply(struct slot *slot, int err);

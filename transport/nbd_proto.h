@@ -26,11 +26,14 @@ enum nbd_opt {
 	NBD_OPT_INFO = 6,
 	NBD_OPT_GO = 7,
 	NBD_OPT_STRUCTURED_REPLY = 8,
+	NBD_OPT_LIST_META_CONTEXT = 9,
+	NBD_OPT_SET_META_CONTEXT = 10,
 };
 
 #define NBD_REP_ACK 1U
 #define NBD_REP_SERVER 2U
 #define NBD_REP_INFO 3U
+#define NBD_REP_META_CONTEXT 4U
 #define NBD_REP_ERR_UNSUP 0x80000001U
 #define NBD_REP_ERR_INVALID 0x80000003U
 #define NBD_REP_ERR_UNKNOWN 0x80000006U
@@ -52,6 +55,8 @@ enum nbd_info {
 #define NBD_FLAG_SEND_WRITE_ZEROES 0x040U
 #define NBD_FLAG_SEND_DF 0x080U
 #define NBD_FLAG_CAN_MULTI_CONN 0x100U
+#define NBD_FLAG_SEND_CACHE 0x400U
+#define NBD_FLAG_SEND_FAST_ZERO 0x800U
 
 enum nbd_cmd {
 	NBD_CMD_READ = 0,
@@ -59,17 +64,25 @@ enum nbd_cmd {
 	NBD_CMD_DISC = 2,
 	NBD_CMD_FLUSH = 3,
 	NBD_CMD_TRIM = 4,
+	NBD_CMD_CACHE = 5,
 	NBD_CMD_WRITE_ZEROES = 6,
+	NBD_CMD_BLOCK_STATUS = 7,
 };
 
 #define NBD_CMD_FLAG_FUA 0x1U
 #define NBD_CMD_FLAG_NO_HOLE 0x2U
 #define NBD_CMD_FLAG_DF 0x4U
+#define NBD_CMD_FLAG_REQ_ONE 0x8U
+#define NBD_CMD_FLAG_FAST_ZERO 0x10U
 
 #define NBD_REPLY_FLAG_DONE 0x1U
 #define NBD_REPLY_TYPE_NONE 0U
 #define NBD_REPLY_TYPE_OFFSET_DATA 1U
+#define NBD_REPLY_TYPE_BLOCK_STATUS 5U
 #define NBD_REPLY_TYPE_ERROR 0x8001U
+
+#define NBD_CONTEXT "base:allocation"
+#define NBD_CONTEXT_ID 1U /* in the replies of this server */
 
 #define NBD_NAME_MAX 4096U /* "Names and strings": longer ones need not be taken */
 

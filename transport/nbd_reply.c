@@ -61,8 +61,8 @@ static void chunk_head(struct slot *slot, uint16_t type, uint32_t len)
 	slot->head_len = NBD_CHUNK_HEAD;
 }
 
-/* proto.md, "Structured reply message": a READ must have one, other commands need not. */
-static void read_head(struct slot *slot, uint32_t err)
+/* proto.md, "Structured reply message": READ and BLOCK_STATUS must have one, other commands need not. */
+static void data_head(struct slot *slot, uint32_t err)
 {
 	const struct nbd_req *req = &slot->req;
 
@@ -71,6 +71,10 @@ static void read_head(struct slot *slot, uint32_t err)
 		put_be32(slot->head + 20, err);
 		put_be16(slot->head + 24, 0); /* no message */
 		slot->head_len += 6;
+	} else if (req->op == NBD_OP_STATUS) {
+		chunk_head(slot, NBD_REPLY_TYPE_BLOCK_STATUS, 4 + slot->payload);
+		put_be32(slot->head + 20, NBD_CONTEXT_ID);
+		slot->head_len += 4;
 	} else if (!req->len) {
 		chunk_head(slot, NBD_REPLY_TYPE_NONE, 0); /* a data chunk can't be empty */
 	} else {
@@ -95,13 +99,15 @@ void nbd_reply(struct slot *slot, int err)
 {
 	struct nbd_conn *c = slot->req.conn;
 	uint32_t code = error_on_wire(err);
-	bool is_read = slot->req.op == NBD_OP_READ;
+	bool status = slot->req.op == NBD_OP_STATUS, data = status || slot->req.op == NBD_OP_READ;
 
 	slot->state = SLOT_REPLY;
 	slot->sent = 0;
-	slot->payload = is_read && !code ? slot->req.len : 0;
-	if (c->structured && is_read)
-		read_head(slot, code);
+	slot->payload = 0;
+	if (data && !code)
+		slot->payload = status ? nbd_meta_extents(&slot->req) : slot->req.len;
+	if (c->structured && data)
+		data_head(slot, code);
 	else
 		simple_head(slot, code);
 	if (!slot->payload) {

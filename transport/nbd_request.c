@@ -43,6 +43,8 @@ static int check_change(const struct nbd_conn *c, const struct head *h, uint16_t
 /* 0 or the errno to answer (proto.md, "Error values"); *op for the owner. */
 static int check(const struct nbd_conn *c, const struct head *h, uint8_t *op)
 {
+	uint16_t zeroes = NBD_CMD_FLAG_NO_HOLE;
+
 	*op = NBD_OP_FLUSH; /* answered like one: the head only */
 	switch (h->type) {
 	case NBD_CMD_READ:
@@ -68,7 +70,19 @@ static int check(const struct nbd_conn *c, const struct head *h, uint8_t *op)
 		*op = NBD_OP_ZERO;
 		if (!(c->flags & (NBD_FLAG_SEND_WRITE_ZEROES | NBD_FLAG_READ_ONLY)))
 			return EINVAL;
-		return check_change(c, h, NBD_CMD_FLAG_NO_HOLE, ENOSPC);
+		if (c->flags & NBD_FLAG_SEND_FAST_ZERO)
+			zeroes |= NBD_CMD_FLAG_FAST_ZERO;
+		return check_change(c, h, zeroes, ENOSPC);
+	case NBD_CMD_CACHE:
+		*op = NBD_OP_CACHE;
+		if (!(c->flags & NBD_FLAG_SEND_CACHE) || check_flags(c, h, 0))
+			return EINVAL;
+		return in_range(c, h) ? 0 : EINVAL;
+	case NBD_CMD_BLOCK_STATUS:
+		*op = NBD_OP_STATUS;
+		if (!c->allocation || !h->len || check_flags(c, h, NBD_CMD_FLAG_REQ_ONE))
+			return EINVAL;
+		return in_range(c, h) ? 0 : EINVAL;
 	default:
 		return EINVAL;
 	}
@@ -114,6 +128,14 @@ static bool admitted(struct nbd_conn *c, uint32_t len)
 		return true;
 	nbd_conn_park(c);
 	return false;
+}
+
+/* The memory that a request takes until it is answered. */
+static uint32_t bytes_of(uint8_t op, uint32_t len)
+{
+	if (op == NBD_OP_STATUS)
+		return NBD_EXTENTS_MAX * sizeof(struct nbd_extent);
+	return op == NBD_OP_READ || op == NBD_OP_WRITE ? len : 0;
 }
 
 static void take_payload(struct nbd_conn *c, struct slot *slot)
@@ -178,7 +200,7 @@ bool nbd_request_next(struct nbd_conn *c)
 		return false;
 	}
 	err = check(c, &h, &op);
-	if (!err && !admitted(c, op == NBD_OP_READ || op == NBD_OP_WRITE ? h.len : 0))
+	if (!err && !admitted(c, bytes_of(op, h.len)))
 		return false;
 	slot = nbd_slot_get(c);
 	if (!slot) {
@@ -191,6 +213,9 @@ bool nbd_request_next(struct nbd_conn *c)
 	slot->req.export = c->use->handle;
 	slot->req.op = op;
 	slot->req.fua = h.flags & NBD_CMD_FLAG_FUA;
+	slot->req.fast = op == NBD_OP_ZERO && (h.flags & NBD_CMD_FLAG_FAST_ZERO);
+	slot->req.one = h.flags & NBD_CMD_FLAG_REQ_ONE;
+	slot->req.nextents = 0;
 	slot->req.no_hole = op == NBD_OP_ZERO && (h.flags & NBD_CMD_FLAG_NO_HOLE);
 	slot->req.offset = h.offset;
 	slot->req.len = h.len;

@@ -98,6 +98,8 @@ void cdb_write_same16(struct scsi_cmd *c, uint64_t lba, uint32_t blocks, uint32_
 void cdb_unmap(struct scsi_cmd *c, uint8_t list[SCSI_UNMAP_LIST_LEN], uint64_t lba,
 		    uint32_t blocks);
 
+/* Returns at once and lets the target read the blocks into its cache (SBC-3 5.9). */
+void cdb_prefetch16(struct scsi_cmd *c, uint64_t lba, uint32_t blocks);
 void cdb_get_lba_status(struct scsi_cmd *c, uint64_t lba, uint32_t alloc);
 
 /* REPORT TARGET PORT GROUPS with the extended header (SPC-4 6.37); ext false: the short form. */
@@ -167,6 +169,7 @@ int scsi_parse_vpd_device_id(const uint8_t *p, size_t len, struct scsi_device_id
 /* VPD B0h (block limits), in blocks; 0 = the target sets no limit / does not support it. */
 struct scsi_block_limits {
 	uint32_t optimal_granularity, max_transfer, optimal_transfer;
+	uint32_t max_prefetch;
 	uint32_t max_unmap_blocks, max_unmap_descriptors, unmap_granularity, unmap_alignment;
 	uint64_t max_write_same;
 	bool wsnz; /* WRITE SAME with 0 blocks is refused */

@@ -14,6 +14,7 @@ enum {
 	OP_PR_OUT = 0x5f,
 	OP_READ16 = 0x88,
 	OP_WRITE16 = 0x8a,
+	OP_PREFETCH16 = 0x90,
 	OP_SYNC_CACHE16 = 0x91,
 	OP_WRITE_SAME16 = 0x93,
 	OP_SERVICE_ACTION_IN16 = 0x9e,
@@ -27,6 +28,7 @@ enum {
 #define SA_TARGET_PORT_GROUPS 0x0a /* the same number to report and to set them */
 #define RTPG_EXTENDED 0x20         /* PARAMETER DATA FORMAT 001b */
 #define WRITE_FUA 0x08
+#define PREFETCH_IMMED 0x02
 #define WRITE_SAME_UNMAP 0x08
 
 static void start(struct scsi_cmd *c, uint8_t opcode, uint8_t cdb_len, enum scsi_dir dir,
@@ -126,6 +128,12 @@ void cdb_unmap(struct scsi_cmd *c, uint8_t list[SCSI_UNMAP_LIST_LEN], uint64_t l
 	put_be32(list + 16, blocks);
 }
 
+void cdb_prefetch16(struct scsi_cmd *c, uint64_t lba, uint32_t blocks)
+{
+	start_lba16(c, OP_PREFETCH16, SCSI_DIR_NONE, lba, blocks, 0);
+	c->cdb[1] = PREFETCH_IMMED;
+}
+
 void cdb_get_lba_status(struct scsi_cmd *c, uint64_t lba, uint32_t alloc)
 {
 	start_lba16(c, OP_SERVICE_ACTION_IN16, SCSI_DIR_IN, lba, alloc, alloc);
@@ -183,6 +191,7 @@ const char *scsi_opcode_name(uint8_t opcode)
 		{ OP_UNMAP, "UNMAP" },
 		{ OP_READ16, "READ(16)" },
 		{ OP_WRITE16, "WRITE(16)" },
+		{ OP_PREFETCH16, "PRE-FETCH(16)" },
 		{ OP_SYNC_CACHE10, "SYNCHRONIZE CACHE(10)" },
 		{ OP_SYNC_CACHE16, "SYNCHRONIZE CACHE(16)" },
 		{ OP_WRITE_SAME16, "WRITE SAME(16)" },

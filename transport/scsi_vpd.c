@@ -73,6 +73,8 @@ int scsi_parse_vpd_block_limits(const uint8_t *p, size_t len, struct scsi_block_
 	out->optimal_granularity = get_be16(p + 6);
 	out->max_transfer = get_be32(p + 8);
 	out->optimal_transfer = get_be32(p + 12);
+	if (n >= 20)
+		out->max_prefetch = get_be32(p + 16);
 	if (n >= 24)
 		out->max_unmap_blocks = get_be32(p + 20);
 	if (n >= 28)
