@@ -277,6 +277,12 @@ static int can_trim(void *handle)
 	return ((struct handle *)handle)->can_trim;
 }
 
+static int can_cache(void *handle)
+{
+	(void)handle;
+	return NBDKIT_CACHE_NATIVE;
+}
+
 static int can_fua(void *handle)
 {
 	(void)handle;
@@ -334,6 +340,9 @@ static struct nbdkit_plugin plugin = {
 	.can_flush = yes,
 	.can_trim = can_trim,
 	.can_zero = yes,
+	.can_fast_zero = yes,
+	.can_extents = yes, /* of those that can't tell, all of it holds data */
+	.can_cache = can_cache,
 	.can_fua = can_fua,
 	.can_multi_conn = yes, /* all connections are clients of one engine */
 	.pread = requests_read,
@@ -341,6 +350,8 @@ static struct nbdkit_plugin plugin = {
 	.flush = requests_flush,
 	.trim = requests_trim,
 	.zero = requests_zero,
+	.cache = requests_cache,
+	.extents = requests_extents,
 	.errno_is_preserved = 1,
 };
 

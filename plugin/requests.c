@@ -14,6 +14,7 @@ struct call {
 	struct request r;
 	uint8_t *to;         /* READ */
 	const uint8_t *from; /* WRITE */
+	struct request_extent *extents; /* STATUS */
 };
 
 /* Refused by engine_admit(), oldest first. On the loop. */
@@ -94,6 +95,8 @@ void requests_done(void *arg, struct request *r)
 	(void)arg;
 	if (call->to && !r->err)
 		memcpy(call->to, r->data, r->len);
+	if (call->extents && !r->err)
+		memcpy(call->extents, r->data, r->nextents * sizeof(*call->extents));
 	buf_put(r->buf);
 	finish(call, r->err);
 }
@@ -108,9 +111,11 @@ static int make(struct handle *h, struct call *call, const char *what)
 	front_call(&call->job);
 	if (!r->err)
 		return 0;
+	nbdkit_set_error(r->err);
+	if (r->fast && r->err == ENOTSUP) /* an answer, not an error */
+		return -1;
 	nbdkit_error("%s: %s of %u bytes at %llu: %s", h->name, what, r->len,
 		     (unsigned long long)r->offset, strerror(r->err));
-	nbdkit_set_error(r->err);
 	return -1;
 }
 
@@ -152,5 +157,34 @@ int requests_zero(void *handle, uint32_t count, uint64_t offset, uint32_t flags)
 
 	call.r.fua = flags & NBDKIT_FLAG_FUA;
 	call.r.no_hole = !(flags & NBDKIT_FLAG_MAY_TRIM);
+	call.r.fast = flags & NBDKIT_FLAG_FAST_ZERO;
 	return make(handle, &call, "zero");
+}
+
+int requests_cache(void *handle, uint32_t count, uint64_t offset, uint32_t flags)
+{
+	struct call call = { .r = { .op = REQUEST_CACHE, .offset = offset, .len = count } };
+
+	(void)flags;
+	return make(handle, &call, "cache");
+}
+
+int requests_extents(void *handle, uint32_t count, uint64_t offset, uint32_t flags,
+		     struct nbdkit_extents *to)
+{
+	_Static_assert(REQUEST_EXTENT_HOLE == NBDKIT_EXTENT_HOLE && REQUEST_EXTENT_ZERO == NBDKIT_EXTENT_ZERO,
+		       "the flags go up as they are");
+	struct request_extent extents[REQUEST_EXTENTS_MAX];
+	struct call call = { .r = { .op = REQUEST_STATUS, .offset = offset, .len = count },
+			     .extents = extents };
+
+	call.r.one = flags & NBDKIT_FLAG_REQ_ONE;
+	if (make(handle, &call, "block status"))
+		return -1;
+	for (uint32_t i = 0; i < call.r.nextents; i++) {
+		if (nbdkit_add_extent(to, offset, extents[i].len, extents[i].flags))
+			return -1;
+		offset += extents[i].len;
+	}
+	return 0;
 }

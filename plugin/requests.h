@@ -20,5 +20,9 @@ int requests_write(void *handle, const void *buf, uint32_t count, uint64_t offse
 int requests_flush(void *handle, uint32_t flags);
 int requests_trim(void *handle, uint32_t count, uint64_t offset, uint32_t flags);
 int requests_zero(void *handle, uint32_t count, uint64_t offset, uint32_t flags);
+int requests_cache(void *handle, uint32_t count, uint64_t offset, uint32_t flags);
+struct nbdkit_extents;
+int requests_extents(void *handle, uint32_t count, uint64_t offset, uint32_t flags,
+		     struct nbdkit_extents *to);
 
 #endif
