@@ -8,7 +8,7 @@ VERSION := 0.1.0
 
 WARN := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wno-unused-parameter -Wno-format-truncation
 SAN := $(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-omit-frame-pointer -fno-sanitize-recover=all)
-DEPS := inih jansson libsystemd libmnl libmicrohttpd
+DEPS := inih jansson libsystemd libmnl libmicrohttpd nbdkit
 # All of it may become a part of a shared library, and nothing of it is to be called from outside of one.
 ALL_CFLAGS = -std=gnu11 -D_GNU_SOURCE -fPIC -fvisibility=hidden $(WARN) $(SAN) -MMD -MP -DMPIOD_VERSION='"$(VERSION)"' \
 	     $(shell pkg-config --cflags $(DEPS)) $(CFLAGS)
@@ -125,7 +125,7 @@ bench bench-failover:
 
 # ---- lint: all of it has to be silent, but for clang-format, which only advises ----
 
-C_FILES := $(wildcard conf/*.[ch] policy/*.[ch] transport/*.[ch] daemon/*.[ch] t/*/*.[ch] t/unit/*/*.c)
+C_FILES := $(wildcard conf/*.[ch] policy/*.[ch] transport/*.[ch] daemon/*.[ch] plugin/*.[ch] t/*/*.[ch] t/unit/*/*.c)
 SCRIPTS := .ci/run t/run t/deps $(wildcard t/*.sh t/*/*.sh contrib/*.sh contrib/*/*.sh)
 MAN = $(wildcard contrib/man/*.[158]) $(B)/man/mpiod.conf.5
 lint: $(B)/man/mpiod.conf.5
@@ -139,6 +139,9 @@ bindir ?= $(prefix)/bin
 sbindir ?= $(prefix)/sbin
 mandir ?= $(prefix)/share/man
 docdir ?= $(prefix)/share/doc/mpiod
+libdir ?= $(prefix)/lib
+# nbdkit finds by name what lies where its package says
+plugindir ?= $(or $(if $(filter /usr,$(prefix)),$(shell pkg-config --variable=plugindir nbdkit)),$(libdir)/nbdkit/plugins)
 unitdir ?= $(if $(filter /usr,$(prefix)),/lib/systemd/system,$(sysconfdir)/systemd/system)
 sysusersdir ?= $(if $(filter /usr,$(prefix)),/usr/lib/sysusers.d,$(sysconfdir)/sysusers.d)
 
@@ -146,7 +149,7 @@ UNITS := $(wildcard contrib/systemd/*.service contrib/systemd/*.socket)
 SYSUSERS := $(wildcard contrib/systemd/*.sysusers)
 completionsdir ?= $(prefix)/share/bash-completion/completions
 
-INSTALLED = $(sbindir)/mpiod $(completionsdir)/mpioctl $(bindir)/mpioctl $(docdir)/mpiod.conf.example \
+INSTALLED = $(sbindir)/mpiod $(plugindir)/nbdkit-mpio-plugin.so $(completionsdir)/mpioctl $(bindir)/mpioctl $(docdir)/mpiod.conf.example \
 	$(foreach m,$(MAN),$(mandir)/man$(patsubst .%,%,$(suffix $m))/$(notdir $m)) \
 	$(UNITS:contrib/systemd/%=$(unitdir)/%) $(SYSUSERS:contrib/systemd/%.sysusers=$(sysusersdir)/%.conf)
 
@@ -154,6 +157,7 @@ INSTALLED = $(sbindir)/mpiod $(completionsdir)/mpioctl $(bindir)/mpioctl $(docdi
 install: all
 	install -D -m 755 $(B)/mpiod $(DESTDIR)$(sbindir)/mpiod
 	install -D -m 755 $(B)/mpioctl $(DESTDIR)$(bindir)/mpioctl
+	install -D -m 755 $(B)/nbdkit-mpio-plugin.so $(DESTDIR)$(plugindir)/nbdkit-mpio-plugin.so
 	install -D -m 644 mpiod.conf.example $(DESTDIR)$(docdir)/mpiod.conf.example
 	install -D -m 644 contrib/completions/mpioctl.bash $(DESTDIR)$(completionsdir)/mpioctl
 	install -d -m 755 $(DESTDIR)$(sysconfdir)/mpiod
