@@ -27,8 +27,8 @@ mpiod_wait 1 "$LUN1"
 cable_restore 1
 mpiod_wait 2 "$LUN1"
 load_ok "threads"
+load_end
 # the end comes while requests are inside
-stop load KILL || true
 nbdcopy "$(uri "$LUN1")" null: >"$T/copy.log" 2>&1 &
 copy=$!
 sleep 0.1
