@@ -100,6 +100,7 @@ sim: $(B)/sim-engine
 	$< $(if $(SEED),--seed $(SEED) --verbose,--seeds $(SEEDS))
 
 CHECK_B ?= build-check
+TSAN_B ?= build-tsan
 TESTS ?= $(sort $(wildcard t/system/*.sh))
 check:
 	@t/deps build test
@@ -107,7 +108,9 @@ check:
 	@$(MAKE) --no-print-directory -s -k -j$(shell nproc) B=$(CHECK_B) SANITIZE=address,undefined \
 		CFLAGS="-O1 -g" all unit tools $(if $(SIM),$(CHECK_B)/sim-engine)
 	@$(MAKE) --no-print-directory -s -j$(shell nproc) all $(B)/tools/nbd-load $(B)/sim-engine
-	@B=$(CHECK_B) PLAIN_B=$(B) t/run $(UNIT:$(B)/%=$(CHECK_B)/%) \
+	@$(MAKE) --no-print-directory -s -j$(shell nproc) B=$(TSAN_B) SANITIZE=thread CFLAGS="-O1 -g" \
+		$(TSAN_B)/nbdkit-mpio-plugin.so
+	@B=$(CHECK_B) PLAIN_B=$(B) TSAN_B=$(abspath $(TSAN_B)) t/run $(UNIT:$(B)/%=$(CHECK_B)/%) \
 		"$(CHECK_B)/sim-engine --seeds $(SAN_SEEDS)" "$(B)/sim-engine --seeds $(SEEDS)" \
 		t/sim/mutations.sh $(TESTS)
 
@@ -176,7 +179,7 @@ uninstall:
 	@rmdir $(DESTDIR)$(docdir) $(DESTDIR)$(sysconfdir)/mpiod 2>/dev/null || true
 
 clean:
-	rm -rf build build-check
+	rm -rf build build-check build-tsan
 
 deps:
 	@t/deps build
