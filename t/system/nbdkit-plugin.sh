@@ -60,9 +60,9 @@ kit_run true "$PLUGIN" "${ARGS[@]}" login_timeout=1 2>"$T/out"
 assert_contains "$(cat "$T/out")" "10.77.1.2:3260: no" "the portal that does not answer"
 cable_restore 1
 # two with the same ISIDs would end each other's sessions for ever; another LUN, or another name, is another matter
-kit_run "! LD_PRELOAD=$SANITIZER nbdkit -U - $PLUGIN ${ARGS[*]} --run true 2>$T/out" "$PLUGIN" "${ARGS[@]}"
+kit_run "! LD_PRELOAD=$PRELOAD nbdkit -U - $PLUGIN ${ARGS[*]} --run true 2>$T/out" "$PLUGIN" "${ARGS[@]}"
 assert_contains "$(cat "$T/out")" "another nbdkit has this target open" "a second one"
-kit_run "LD_PRELOAD=$SANITIZER nbdkit -U - $PLUGIN target=${IQN}1 portal=$(portal 1) lun=2 --run true" "$PLUGIN" "${ARGS[@]}" lun=1
+kit_run "LD_PRELOAD=$PRELOAD nbdkit -U - $PLUGIN target=${IQN}1 portal=$(portal 1) lun=2 --run true" "$PLUGIN" "${ARGS[@]}" lun=1
 say "parameters: each error names what is wrong"
 
 # ---- exports ----
@@ -101,6 +101,18 @@ for bs in 4k-64k 512-4k; do
 		--verify=crc32c --verify_fatal=1 >$T/fio 2>&1" -t 32 "$PLUGIN" "${ARGS[@]}" lun=1 || fail "fio: $(tail -n 20 "$T/fio")"
 done
 say "nbdcopy, qemu-img, qemu-io, fio: same bytes"
+
+# ---- in the background, as nbdkit goes by itself, and as the child of a client (socket activation) ----
+
+kit -P "$T/pid" -U "$NBD" "$PLUGIN" "${ARGS[@]}" lun=2
+mpiod_wait 2 "$LUN2"
+assert_eq "$(nbdinfo --size "nbd+unix:///?socket=$NBD")" 33554432 "size, in the background"
+kill "$(cat "$T/pid")"
+gone() { ! kill -0 "$(cat "$T/pid")" 2>/dev/null; }
+until_true "nbdkit in the background ends" gone
+if [ -z "$SANITIZER" ]; then
+	assert_eq "$(on ini nbdinfo --size -- [ nbdkit "$PLUGIN" "${ARGS[@]}" lun=2 ])" 33554432 "size, socket activation"
+fi
 
 # ---- a path pulled under load, more threads than the engine's memory allows for ----
 

@@ -32,14 +32,6 @@ load_end
 nbdcopy "$(uri "$LUN1")" null: >"$T/copy.log" 2>&1 &
 copy=$!
 sleep 0.1
-kill "${PID[nbdkit]}"
-until_true "the engine has ended" test ! -e "$CTL"
+kit_down
 wait "$copy" || true
-# With ThreadSanitizer glibc 2.36 hangs in exit(), in the finalizer of a library of TLS, once a thread has called
-# strerror() (a lock of locales is unlocked once too often): the process may have to be killed.
-for _ in 1 2 3 4 5 6 7 8 9 10; do
-	alive nbdkit || break
-	sleep 0.2
-done
-stop nbdkit KILL || true
 if grep -q 'WARNING: ThreadSanitizer' "$T/nbdkit.log"; then fail "ThreadSanitizer found something"; fi

@@ -61,7 +61,7 @@ cp "$T/server/ca-cert.pem" "$T/client/"
 cp "$T/server/ca-cert.pem" "$T/stranger/"
 
 # through TCP, as a remote client would: the name of the host is compared with the certificate
-spawn nbdkit nsenter "--net=/run/netns/$NS-ini" env "LD_PRELOAD=$SANITIZER" nbdkit -f -i 127.0.0.1 -p 10809 \
+spawn nbdkit nsenter "--net=/run/netns/$NS-ini" env "LD_PRELOAD=$PRELOAD" nbdkit -f -i 127.0.0.1 -p 10809 \
 	--tls=require --tls-certificates="$T/server" --tls-verify-peer "$PLUGIN" "${ARGS[@]}"
 until_true "nbdkit serves" on ini bash -c ': </dev/tcp/127.0.0.1/10809' 2>/dev/null
 x509() { echo "nbds://localhost/?tls-certificates=$T/${1:-client}"; }
