@@ -29,7 +29,7 @@ target_args() {
 }
 
 # kit ARG...: nbdkit with these options and parameters, in the foreground
-kit() { on ini env "LD_PRELOAD=$PRELOAD" timeout "$WAIT" nbdkit "$@"; }
+kit() { on ini timeout "$WAIT" env "LD_PRELOAD=$PRELOAD" nbdkit "$@"; }
 # kit_run SCRIPT ARG...: nbdkit --run SCRIPT, on a socket of its own
 kit_run() {
 	local script=$1
