@@ -6,7 +6,7 @@ for tool in nbdfuse fusermount3 losetup mkfs.ext4 fsck.ext4 findmnt; do
 	command -v "$tool" >/dev/null || skip "no $tool"
 done
 [ -c /dev/fuse ] || mknod /dev/fuse c 10 229 2>/dev/null || skip "no /dev/fuse"
-LOOP= MOUNTED=
+LOOP='' MOUNTED=''
 
 # Before lib.sh's own end: what is mounted hangs without its daemon.
 release() {
