@@ -53,6 +53,7 @@ static inline void world_describe(int i, struct nbd_export *out)
 		.name = export_names[i], .description = i ? NULL : "first disk", .size = DISK_BYTES,
 		.min_block = 1, .pref_block = 4096, .max_block = 32U << 20, .read_only = i == 1,
 		.can_trim = i < 2, .can_zero = i < 2, .can_flush = i < 2, .can_fua = i < 2,
+		.can_cache = i < 2, .can_fast_zero = i < 2, .can_status = i < 2,
 	};
 }
 
@@ -100,13 +101,33 @@ static inline void world_log(void *arg, int level, const char *text)
 	snprintf(w.log, sizeof(w.log), "%s", text);
 }
 
+/* One extent for each part of 64 KiB, as many as there is room for: a hole, zeroes, data, both, and again. */
+static inline void world_status(struct nbd_req *req)
+{
+	struct nbd_extent *x;
+	uint64_t at = req->offset, end = req->offset + req->len;
+
+	req->buf = buf_get(w.pool, NBD_EXTENTS_MAX * sizeof(*x));
+	req->data = req->buf->data;
+	x = (void *)req->data;
+	while (at < end && req->nextents < (req->one ? 1 : NBD_EXTENTS_MAX)) {
+		uint64_t next = (at | 65535) + 1;
+
+		x[req->nextents].len = (uint32_t)((next < end ? next : end) - at);
+		x[req->nextents++].flags = at / 65536 % 4;
+		at = next;
+	}
+}
+
 static inline void serve(struct nbd_req *req, int err)
 {
 	if (req->op == NBD_OP_READ)
 		memcpy(req->data, w.disk + req->offset, req->len);
 	else if (req->op == NBD_OP_WRITE)
 		memcpy(w.disk + req->offset, req->data, req->len);
-	else if (req->op != NBD_OP_FLUSH)
+	else if (req->op == NBD_OP_STATUS && !err)
+		world_status(req);
+	else if (req->op == NBD_OP_TRIM || req->op == NBD_OP_ZERO)
 		memset(w.disk + req->offset, 0, req->len);
 	nbd_req_done(req, err);
 }
