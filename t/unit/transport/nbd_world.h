@@ -37,6 +37,8 @@ static struct {
 	int users[EXPORTS], submits, lists, refusals, logs;
 	struct nbd_req last;     /* of the last submit */
 	bool refuse[EXPORTS];    /* admit() says no */
+	bool strangers;          /* allow() says no */
+	int turned_away;
 	uint32_t admit_len;      /* what admit() was asked last */
 	size_t job_bytes;        /* payload bytes of jobs */
 	int served_fd;           /* the server's end of the last client() */
@@ -93,6 +95,13 @@ static inline bool world_admit(void *arg, void *handle, uint32_t len)
 		return true;
 	w.refusals++;
 	return false;
+}
+
+static inline bool world_allow(void *arg, const struct sockaddr *peer)
+{
+	ck_assert(peer->sa_family == AF_INET || peer->sa_family == AF_INET6);
+	w.turned_away += w.strangers;
+	return !w.strangers;
 }
 
 static inline void world_log(void *arg, int level, const char *text)
@@ -178,7 +187,7 @@ static inline void world_up_with(int max_connections, unsigned handshake_ms)
 {
 	static const struct nbd_callbacks cb = {
 		.open = world_open, .users = world_users, .list = world_list,
-		.submit = world_submit, .admit = world_admit, .log = world_log,
+		.submit = world_submit, .admit = world_admit, .allow = world_allow, .log = world_log,
 	};
 	struct nbd_limits lim = { .max_connections = max_connections, .handshake_ms = handshake_ms,
 				  .req_priv = sizeof(struct job) };
