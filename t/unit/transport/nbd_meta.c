@@ -211,9 +211,9 @@ START_TEST(malformed)
 		option(fd, NBD_OPT_LIST_META_CONTEXT, good, n);
 		expect_reply(fd, NBD_OPT_LIST_META_CONTEXT, NBD_REP_ERR_INVALID);
 	}
-	for (uint32_t at = 0; at < 20; at += at ? 8 : 12) { /* a length that is a lie: of the name, of the query */
+	for (int i = 0; i < 2; i++) { /* a length that is a lie: of the name, of the query */
 		memcpy(b, good, len);
-		put_be32(b + at, UINT32_MAX);
+		put_be32(b + 12 * i, UINT32_MAX);
 		option(fd, NBD_OPT_SET_META_CONTEXT, b, len);
 		expect_reply(fd, NBD_OPT_SET_META_CONTEXT, NBD_REP_ERR_INVALID);
 	}

@@ -349,7 +349,7 @@ static inline size_t option_bytes(uint8_t *b, uint32_t code, const void *data, u
 
 static inline void option(int fd, uint32_t code, const void *data, uint32_t len)
 {
-	uint8_t *b = malloc(16 + len);
+	uint8_t *b = malloc(16 + (size_t)len);
 
 	put(fd, b, option_bytes(b, code, data, len));
 	free(b);
