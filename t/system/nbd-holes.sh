@@ -117,6 +117,34 @@ nbdcopy "$(uri disk1)" "$(uri disk2)"
 same_bytes disk2 "$T/nbdcopy.img"
 say "holes survive nbdcopy and qemu-img, to files and to LUNs"
 
+# what was agreed on outlives mpioctl restart
+mkfifo "$T/go"
+/usr/bin/python3 - "$(uri disk1)" "$T/go" <<'PY' &
+import nbd, sys
+h = nbd.NBD()
+h.add_meta_context(nbd.CONTEXT_BASE_ALLOCATION)
+h.connect_uri(sys.argv[1])
+def look():
+    got = []
+    h.block_status(4 << 20, 0, lambda context, at, extents, error: got.append(extents))
+    return got
+before = look()
+open(sys.argv[2]).read()
+assert look() == before and len(before[0]) == 8, before
+h.cache(4096, 0)
+h.zero(4096, 60 << 20, nbd.CMD_FLAG_FAST_ZERO)
+PY
+client=$!
+exec {GO}>"$T/go"
+for _ in 1 2; do
+	assert_contains "$(ctl restart -t "$WAIT")" restarted "mpioctl restart"
+	mpiod_wait 2 disk1
+	mpiod_wait 2 disk2
+done
+exec {GO}>&-
+wait "$client" || fail "a client that knew base:allocation before the restart"
+say "base:allocation outlives a restart"
+
 # an answer that tells little at a time, from a path that is lost in the middle
 before=$(map disk1)
 changed 1 '"extents":1'
