@@ -67,6 +67,11 @@ struct conf_target {
 	uint64_t login_timeout_us;
 };
 
+struct conf_net {
+	uint8_t addr[16];          /* IPv6; an IPv4 one as ::ffff:A.B.C.D. Zero behind its bits. */
+	uint8_t bits;
+};
+
 struct conf_weight {
 	char *portal;
 	uint32_t weight;
@@ -98,6 +103,10 @@ struct conf {
 	char *initiator_name;
 	char **listen;             /* "unix:PATH" or "tcp:ADDR:PORT", at least one */
 	int nlisten;
+	unsigned listen_mode;      /* of the unix sockets */
+	char *listen_group;        /* theirs, or NULL: that of the process */
+	struct conf_net *allow;    /* who may connect by TCP; none: see conf_allows() */
+	int nallow;
 	char *control;             /* path of the control socket */
 	int log_level;             /* syslog(3) number */
 	uint64_t max_inflight_bytes;
@@ -141,6 +150,13 @@ void conf_opts_resolve(const struct conf *c, const char *id, const char *vendor,
 bool conf_target_equal(const struct conf_target *a, const struct conf_target *b);
 bool conf_portal_equal(const struct conf_portal *a, const struct conf_portal *b);
 bool conf_opts_equal(const struct conf_opts *a, const struct conf_opts *b);
+
+/*
+ * May a peer with this address connect to a TCP socket? By `allow`, and without it only this machine may, unless
+ * listen_insecure. Anything but IPv4 and IPv6 may.
+ */
+struct sockaddr;
+bool conf_allows(const struct conf *c, const struct sockaddr *peer);
 
 /* For the man page and mpiod.conf.example, made from the table of keys. */
 void conf_print_example(FILE *out);

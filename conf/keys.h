@@ -24,11 +24,13 @@ enum conf_type {
 	CONF_SIZE,   /* uint64_t, bytes */
 	CONF_TIME,   /* uint64_t, microseconds; words stand for special values */
 	CONF_HEX,    /* uint64_t: 48 bits in hex digits, not 0 */
+	CONF_MODE,   /* unsigned: file mode, octal */
 	CONF_ENUM,   /* int: the value of a word */
 	CONF_CHOICE, /* char *: a word */
 	CONF_NAME,   /* char *: an iSCSI name, RFC 7143 4.2.7 */
 	CONF_ID,     /* char *: a device identifier as scsi_parse_vpd_device_id() writes it */
 	CONF_EXPORT, /* char *: an NBD export name */
+	CONF_GROUP,  /* char *: a group of this machine */
 	CONF_USER,   /* char *: a CHAP name */
 	CONF_SOCKET, /* char *: path of a unix socket */
 	CONF_FILE,   /* char *: a file, relative or not */
@@ -37,6 +39,7 @@ enum conf_type {
 	CONF_METRICS, /* char *: "tcp:ADDR:PORT", NULL for "off" */
 	/* a list: the field is the pointer, `count` the offset of its int */
 	CONF_LISTEN,  /* char **: "unix:PATH", "tcp:ADDR:PORT" */
+	CONF_ALLOW,   /* struct conf_net * */
 	CONF_PORTALS, /* struct conf_portal * */
 	CONF_LUNS,    /* uint16_t *, and `flag` the offset of the bool for "all" */
 	CONF_ACTIVE,  /* char **: "ADDR:PORT" */

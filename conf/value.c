@@ -237,6 +237,8 @@ static bool is_valid(const struct conf_key *k, const char *text)
 		return is_device_id(text);
 	case CONF_EXPORT:
 		return conf_value_is_export(text);
+	case CONF_GROUP:
+		return *text && strlen(text) <= 32 && is_print(text, false);
 	case CONF_USER:
 		return *text && strlen(text) <= 255 && is_print(text, true);
 	case CONF_SOCKET:
@@ -248,6 +250,18 @@ static bool is_valid(const struct conf_key *k, const char *text)
 	default:
 		return false;
 	}
+}
+
+static int set_mode(const char *text, unsigned *field)
+{
+	size_t len = strlen(text);
+
+	if (!len || len > 4 || text[strspn(text, "01234567")])
+		return -EINVAL;
+	if (strtoul(text, NULL, 8) > 0777)
+		return -ERANGE;
+	*field = (unsigned)strtoul(text, NULL, 8);
+	return 1;
 }
 
 static int set_string(const struct conf_key *k, const char *text, char **field)
@@ -308,6 +322,20 @@ static int add_listen(const char *text, char ***list, int *count)
 
 	if (err)
 		return err;
+	(*count)++;
+	return 1;
+}
+
+static int add_allow(const char *text, struct conf_net **list, int *count)
+{
+	struct conf_net *slot = grow(list, count, sizeof(*slot));
+	int err = slot ? conf_net_parse(text, slot) : -ENOMEM;
+
+	if (err)
+		return err;
+	for (int i = 0; i < *count; i++)
+		if (!memcmp(&(*list)[i], slot, sizeof(*slot)))
+			return -EEXIST;
 	(*count)++;
 	return 1;
 }
@@ -450,10 +478,14 @@ int conf_value_set(const struct conf_key *k, const char *text, void *base)
 		return set_word(k, text, field);
 	case CONF_HEX:
 		return set_hex(text, field);
+	case CONF_MODE:
+		return set_mode(text, field);
 	case CONF_METRICS:
 		return set_metrics(text, field);
 	case CONF_LISTEN:
 		return add_listen(text, field, count);
+	case CONF_ALLOW:
+		return add_allow(text, field, count);
 	case CONF_PORTALS:
 		return add_portal(text, field, count);
 	case CONF_ACTIVE:

@@ -34,6 +34,8 @@ int conf_address_portal_via(const char *text, char **addr, char **interface)
 int conf_address_listen(const char *text, char **listen) __attribute__((warn_unused_result));
 /* Whether only this machine can connect to what conf_address_listen() made. */
 bool conf_address_is_local(const char *listen);
+/* net.c: "ADDR" or "ADDR/LEN". 0 or -EINVAL: also where bits behind LEN are set. */
+int conf_net_parse(const char *text, struct conf_net *out) __attribute__((warn_unused_result));
 /* An absolute path that fits sockaddr_un. */
 bool conf_address_is_socket(const char *path);
 

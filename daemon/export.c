@@ -7,7 +7,9 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <grp.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <syslog.h>
 
@@ -158,6 +160,13 @@ static bool on_admit(void *arg, void *handle, uint32_t len)
 	return engine_admit(sv->engine, handle, len);
 }
 
+static bool on_allow(void *arg, const struct sockaddr *peer)
+{
+	const struct server *sv = arg;
+
+	return conf_allows(sv->conf, peer);
+}
+
 static void on_log(void *arg, int level, const char *text)
 {
 	(void)arg;
@@ -198,16 +207,33 @@ static bool listens_on(const struct conf *c, const char *addr)
 	return false;
 }
 
+static int find_group(const char *name, gid_t *gid)
+{
+	const struct group *g;
+	char *end;
+
+	if (!name)
+		return 0;
+	g = getgrnam(name);
+	*gid = g ? g->gr_gid : (gid_t)strtoul(name, &end, 10);
+	return g || !*end ? 0 : -ENOENT;
+}
+
 /* Opens what the new configuration listens on and the old one (NULL: none) does not; then closes the rest. */
 static int listen_on(struct server *sv, const struct conf *old, const struct conf *new, char *why,
 		     size_t cap)
 {
-	int i, ret;
+	struct nbd_access access = { .mode = new->listen_mode, .gid = (gid_t)-1 };
+	int i, ret = find_group(new->listen_group, &access.gid);
 
+	if (ret) {
+		snprintf(why, cap, "no group %s", new->listen_group);
+		return ret;
+	}
 	for (i = 0; i < new->nlisten; i++) {
 		if (listens_on(old, new->listen[i]))
 			continue;
-		ret = nbd_server_listen(sv->nbd, new->listen[i], 0660, why, cap);
+		ret = nbd_server_listen(sv->nbd, new->listen[i], &access, why, cap);
 		if (ret)
 			goto undo;
 	}
@@ -230,6 +256,7 @@ static int start(struct server *sv, char *why, size_t cap)
 		.list = on_list,
 		.submit = on_submit,
 		.admit = on_admit,
+		.allow = on_allow,
 		.name = on_name,
 		.log = on_log,
 	};
@@ -247,8 +274,11 @@ static int start(struct server *sv, char *why, size_t cap)
 	}
 	handover_listeners(sv);
 	ret = listen_on(sv, NULL, sv->conf, why, cap);
-	if (!ret)
-		handover_connections(sv);
+	if (ret)
+		return ret;
+	if (nbd_server_inherit_end(sv->nbd))
+		log_msg(LOG_WARNING, "nbd: sockets that were handed over and are in no listen were closed");
+	handover_connections(sv);
 	return ret;
 }
 

@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <systemd/sd-daemon.h>
@@ -32,6 +33,8 @@ static char **args;
 static char program[4096];
 static json_t *state;   /* of the process before */
 static unsigned count;
+static int activated[64]; /* sockets of systemd.socket(5) */
+static int nactivated;
 
 static struct {
 	ev_timer timer;
@@ -58,7 +61,17 @@ static json_t *read_state(int fd)
 	return o;
 }
 
-/* Descriptors of the state carry names there: back to numbers. What nobody claims is closed. */
+/* A name that store_all() gives; a socket unit may have any other. */
+static bool is_stored(const char *name)
+{
+	return !strncmp(name, STORED "list-", strlen(STORED "list-")) ||
+	       !strncmp(name, STORED "conn-", strlen(STORED "conn-")) || !strcmp(name, STATE_NAME);
+}
+
+/*
+ * Descriptors of the state carry names there: back to numbers. What nobody claims is closed. All others are those
+ * of socket units.
+ */
 static void from_store(char **names, int n)
 {
 	static const char *const lists[] = { "listeners", "connections" };
@@ -83,9 +96,13 @@ static void from_store(char **names, int n)
 				json_object_set_new(o, "fd", json_integer(SD_LISTEN_FDS_START + i));
 				found = true;
 			}
-		if (found || !strncmp(names[i], STORED, strlen(STORED)))
+		if (found || is_stored(names[i]))
 			notify_drop(names[i]);
-		if (!found && !strncmp(names[i], STORED, strlen(STORED)) && strcmp(names[i], STATE_NAME))
+		else if (nactivated < (int)(sizeof(activated) / sizeof(activated[0])))
+			activated[nactivated++] = SD_LISTEN_FDS_START + i;
+		else
+			close(SD_LISTEN_FDS_START + i);
+		if (!found && is_stored(names[i]) && strcmp(names[i], STATE_NAME))
 			close(SD_LISTEN_FDS_START + i);
 	}
 }
@@ -137,9 +154,19 @@ void handover_listeners(struct server *sv)
 	json_array_foreach(json_object_get(state, "listeners"), i, l) {
 		const char *addr = json_string_value(json_object_get(l, "addr"));
 
-		if (addr && nbd_server_inherit(sv->nbd, addr, fd_of(l)))
+		if (addr && nbd_server_inherit(sv->nbd, addr, fd_of(l), json_is_true(json_object_get(l, "foreign"))))
 			log_msg(LOG_ERR, "restart: %s: %s", addr, strerror(errno));
 	}
+	for (int n = 0; n < nactivated; n++) {
+		if (sd_is_socket(activated[n], AF_UNSPEC, SOCK_STREAM, 1) > 0) {
+			if (nbd_server_inherit(sv->nbd, NULL, activated[n], true))
+				log_msg(LOG_ERR, "socket of the service manager: %s", strerror(errno));
+			continue;
+		}
+		log_msg(LOG_ERR, "a descriptor of the service manager is no listening stream socket (Accept=no?)");
+		close(activated[n]);
+	}
+	nactivated = 0;
 }
 
 static size_t from_hex(const char *hex, uint8_t *out, size_t cap)
@@ -203,9 +230,10 @@ static void keep_open(int fd, bool on)
 		log_msg(LOG_ERR, "restart: descriptor %d: %s", fd, strerror(errno));
 }
 
-static void keep_listener(void *to, const char *addr, int fd)
+static void keep_listener(void *to, const char *addr, int fd, bool foreign)
 {
-	json_array_append_new(json_object_get(to, "listeners"), json_pack("{s:s, s:i}", "addr", addr, "fd", fd));
+	json_array_append_new(json_object_get(to, "listeners"),
+			      json_pack("{s:s, s:i, s:b}", "addr", addr, "fd", fd, "foreign", foreign));
 }
 
 static void keep_conn(void *to, const struct nbd_kept *k)
@@ -282,10 +310,20 @@ static bool store_all(json_t *o, const char *list)
 	return true;
 }
 
+/* A socket unit's come again with the next start by themselves. */
+static void drop_foreign(json_t *listeners)
+{
+	for (size_t i = json_array_size(listeners); i-- > 0;)
+		if (json_is_true(json_object_get(json_array_get(listeners, i), "foreign")))
+			json_array_remove(listeners, i);
+}
+
 void handover_store(struct server *sv)
 {
 	json_t *o = getenv("NOTIFY_SOCKET") ? state_of(sv) : NULL;
 	int fd;
+
+	drop_foreign(json_object_get(o, "listeners"));
 
 	if (o && store_all(o, "listeners") && store_all(o, "connections")) {
 		fd = write_state(o);

@@ -29,7 +29,7 @@ static const enum conf_kind kinds[] = { CONF_MPIOD, CONF_TARGET, CONF_DEFAULTS }
 /* Keys of mpiod.conf that mean nothing where clients come to nbdkit, or that have another name. */
 static bool taken(const char *key)
 {
-	static const char *const no[] = { "listen", "max_connections", "iqn" };
+	static const char *const no[] = { "listen", "listen_mode", "listen_group", "allow", "max_connections", "iqn" };
 
 	for (size_t i = 0; i < sizeof(no) / sizeof(no[0]); i++)
 		if (!strcmp(key, no[i]))

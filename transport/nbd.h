@@ -14,6 +14,7 @@
 
 #include <ev.h>
 #include <stdbool.h>
+#include <sys/types.h>
 #include "buf.h"
 #include "list.h"
 
@@ -32,6 +33,7 @@ struct nbd_extent {
 
 struct nbd_conn;
 struct nbd_server;
+struct sockaddr;
 
 struct nbd_req {
 	struct nbd_conn *conn;  /* private */
@@ -81,6 +83,8 @@ struct nbd_callbacks {
 	 * connection until nbd_server_resume(). Asked before the payload is read.
 	 */
 	bool (*admit)(void *arg, void *handle, uint32_t len);
+	/* May a TCP client with this address come in? NULL: anybody may. */
+	bool (*allow)(void *arg, const struct sockaddr *peer);
 	/* The name under which open() finds this export again, also in the next process; for nbd_server_keep(). */
 	const char *(*name)(void *arg, void *handle);
 	/* One line about a connection, level as in syslog(3). */
@@ -97,12 +101,17 @@ struct nbd_server *nbd_server_new(struct ev_loop *loop, struct buf_pool *pool,
 				  const struct nbd_limits *lim, const struct nbd_callbacks *cb,
 				  void *arg) __attribute__((warn_unused_result));
 
+/* Of a unix socket. gid -1: as it comes. */
+struct nbd_access {
+	unsigned mode;
+	gid_t gid;
+};
+
 /*
- * addr: "unix:PATH" or "tcp:ADDR:PORT" / "tcp:[ADDR6]:PORT" (numeric). mode is that of the unix
- * socket. A socket file nobody listens on is replaced; a live one is -EADDRINUSE. 0 or -errno, with
+ * addr: "unix:PATH" or "tcp:ADDR:PORT" / "tcp:[ADDR6]:PORT" (numeric). A socket file nobody listens on is replaced; a live one is -EADDRINUSE. 0 or -errno, with
  * a reason in why[].
  */
-int nbd_server_listen(struct nbd_server *s, const char *addr, unsigned mode, char *why,
+int nbd_server_listen(struct nbd_server *s, const char *addr, const struct nbd_access *access, char *why,
 		      size_t why_cap) __attribute__((warn_unused_result));
 
 /* Stops listening there (its socket file goes too); connections stay. Unknown addr: nothing happens. */
@@ -153,17 +162,21 @@ void nbd_server_finish(struct nbd_server *s);
 bool nbd_server_still(const struct nbd_server *s);
 void nbd_server_go_on(struct nbd_server *s);
 void nbd_server_keep(struct nbd_server *s, void (*conn)(void *to, const struct nbd_kept *k),
-		     void (*listener)(void *to, const char *addr, int fd), void *to);
+		     void (*listener)(void *to, const char *addr, int fd, bool foreign), void *to);
 
 /* The listening sockets have been given away: their files are to stay when this server ends. */
 void nbd_server_leave_files(struct nbd_server *s);
 
 /*
- * The other side of it. inherit: nbd_server_listen() on addr will use fd. adopt: the connection goes on as soon as
+ * The other side of it. inherit: nbd_server_listen() on addr will use fd; addr NULL: on the address that fd is bound
+ * to. foreign: somebody else made it (systemd.socket(5)), so its file stays when listening ends.
+ * inherit_end: those that nobody asked for are closed, and how many is returned. adopt: the connection goes on as soon as
  * open() knows its export with the same size (nbd_server_exports(): there may be a new one). fd is the
  * server's in any case. 0 or -errno.
  */
-int nbd_server_inherit(struct nbd_server *s, const char *addr, int fd) __attribute__((warn_unused_result));
+int nbd_server_inherit(struct nbd_server *s, const char *addr, int fd, bool foreign)
+	__attribute__((warn_unused_result));
+int nbd_server_inherit_end(struct nbd_server *s);
 int nbd_server_adopt(struct nbd_server *s, const struct nbd_kept *k) __attribute__((warn_unused_result));
 void nbd_server_exports(struct nbd_server *s);
 

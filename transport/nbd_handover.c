@@ -46,7 +46,7 @@ void nbd_server_go_on(struct nbd_server *s)
 }
 
 void nbd_server_keep(struct nbd_server *s, void (*conn)(void *to, const struct nbd_kept *k),
-		     void (*listener)(void *to, const char *addr, int fd), void *to)
+		     void (*listener)(void *to, const char *addr, int fd, bool foreign), void *to)
 {
 	struct list *pos;
 
@@ -78,23 +78,39 @@ void nbd_server_keep(struct nbd_server *s, void (*conn)(void *to, const struct n
 	}
 }
 
-int nbd_server_inherit(struct nbd_server *s, const char *addr, int fd)
+int nbd_server_inherit(struct nbd_server *s, const char *addr, int fd, bool foreign)
 {
-	size_t n = strlen(addr) + 1;
+	size_t n = strlen(addr ? addr : "") + 1;
 	struct inherited *i = malloc(sizeof(*i) + n);
 
 	if (!i) {
 		close(fd);
 		return -ENOMEM;
 	}
-	if (fcntl(fd, F_SETFD, FD_CLOEXEC)) {
+	if (fcntl(fd, F_SETFD, FD_CLOEXEC) || fcntl(fd, F_SETFL, O_NONBLOCK)) {
 		free(i);
 		return -errno;
 	}
 	i->fd = fd;
-	memcpy(i->addr, addr, n);
+	i->foreign = foreign;
+	memcpy(i->addr, addr ? addr : "", n);
 	list_add_tail(&i->link, &s->inherited);
 	return 0;
+}
+
+int nbd_server_inherit_end(struct nbd_server *s)
+{
+	struct list *pos;
+	int n = 0;
+
+	while ((pos = list_pop(&s->inherited))) {
+		struct inherited *i = list_entry(pos, struct inherited, link);
+
+		close(i->fd);
+		free(i);
+		n++;
+	}
+	return n;
 }
 
 /* Goes on where the process before stopped. */

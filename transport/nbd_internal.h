@@ -88,7 +88,8 @@ struct nbd_conn {
 struct inherited {
 	struct list link;
 	int fd;
-	char addr[];
+	bool foreign;
+	char addr[]; /* "": by what it is bound to */
 };
 
 struct slot_chunk {
@@ -142,8 +143,7 @@ void nbd_listen_watch(struct nbd_server *s, bool on);
 void nbd_listen_close_all(struct nbd_server *s);
 void nbd_accept_again(struct ev_loop *loop, ev_timer *t, int revents);
 
-int nbd_listen_inherited(struct nbd_server *s, const char *addr); /* -1: none */
-void nbd_listen_tell(struct nbd_server *s, void (*fn)(void *to, const char *addr, int fd), void *to);
+void nbd_listen_tell(struct nbd_server *s, void (*fn)(void *to, const char *addr, int fd, bool foreign), void *to);
 
 /* nbd_handshake.c */
 bool nbd_handshake_done(struct nbd_conn *c, const struct nbd_export *e, void *handle, const char *name);

@@ -25,6 +25,7 @@ struct listener {
 	int fd;
 	char *addr;
 	const char *path; /* inside addr; NULL: tcp */
+	bool foreign;     /* another made it and keeps it */
 	dev_t dev;        /* of the socket file, to remove no other */
 	ino_t ino;
 };
@@ -59,6 +60,16 @@ static void pause_accepting(struct nbd_server *s, int err)
 	ev_timer_start(s->loop, &s->retry);
 }
 
+/* Before a byte is read or written. */
+static void turn_away(struct nbd_server *s, int fd, const struct sockaddr_storage *peer, socklen_t len)
+{
+	char host[INET6_ADDRSTRLEN + 20] = "?";
+
+	getnameinfo((const struct sockaddr *)peer, len, host, sizeof(host), NULL, 0, NI_NUMERICHOST);
+	nbd_log(s, LOG_WARNING, "connection from %s refused: this address is not allowed", host);
+	close(fd);
+}
+
 static void on_accept(struct ev_loop *loop, ev_io *w, int revents)
 {
 	struct listener *l = w->data;
@@ -67,8 +78,14 @@ static void on_accept(struct ev_loop *loop, ev_io *w, int revents)
 	(void)loop;
 	(void)revents;
 	for (int i = 0; i < ACCEPTS_AT_ONCE; i++) {
-		int fd = accept4(l->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+		struct sockaddr_storage peer = { 0 };
+		socklen_t len = sizeof(peer);
+		int fd = accept4(l->fd, (struct sockaddr *)&peer, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
 
+		if (fd >= 0 && !l->path && s->cb.allow && !s->cb.allow(s->arg, (struct sockaddr *)&peer)) {
+			turn_away(s, fd, &peer, len);
+			continue;
+		}
 		if (fd >= 0) {
 			nbd_server_add_fd(s, fd);
 			continue;
@@ -119,21 +136,59 @@ static int replace_stale(const struct sockaddr_un *sun)
 	return unlink(sun->sun_path) && errno != ENOENT ? -errno : 0;
 }
 
-static int listen_unix(struct listener *l, unsigned mode, char *why, size_t cap)
+static bool same_address(const struct sockaddr_storage *have, const struct sockaddr *want)
+{
+	if (have->ss_family != want->sa_family)
+		return false;
+	if (want->sa_family == AF_UNIX)
+		return !strcmp(((const struct sockaddr_un *)(const void *)have)->sun_path,
+			       ((const struct sockaddr_un *)(const void *)want)->sun_path);
+	if (want->sa_family == AF_INET) {
+		const struct sockaddr_in *a = (const void *)have, *b = (const void *)want;
+
+		return a->sin_port == b->sin_port && a->sin_addr.s_addr == b->sin_addr.s_addr;
+	} else {
+		const struct sockaddr_in6 *a = (const void *)have, *b = (const void *)want;
+
+		return a->sin6_port == b->sin6_port && !memcmp(&a->sin6_addr, &b->sin6_addr, 16);
+	}
+}
+
+/* A socket for l that is there already. */
+static bool take_inherited(struct listener *l, const struct sockaddr *want)
+{
+	struct list *pos;
+
+	list_for_each(pos, &l->server->inherited) {
+		struct inherited *i = list_entry(pos, struct inherited, link);
+		struct sockaddr_storage have = { 0 };
+		socklen_t len = sizeof(have) - 1; /* a path may come without its zero byte */
+
+		if (i->addr[0] ? strcmp(i->addr, l->addr) != 0 :
+				 getsockname(i->fd, (struct sockaddr *)&have, &len) || !same_address(&have, want))
+			continue;
+		l->fd = i->fd;
+		l->foreign = i->foreign;
+		list_del(&i->link);
+		free(i);
+		return true;
+	}
+	return false;
+}
+
+static int listen_unix(struct listener *l, const struct nbd_access *access, char *why, size_t cap)
 {
 	struct sockaddr_un sun;
 	struct stat st;
 	int ret = unix_address(l->path, &sun);
 
-	l->fd = nbd_listen_inherited(l->server, l->addr);
-	if (l->fd >= 0) {
-		if (!lstat(l->path, &st)) {
+	if (!ret && take_inherited(l, (struct sockaddr *)&sun)) {
+		if (!l->foreign && !lstat(l->path, &st)) {
 			l->dev = st.st_dev;
 			l->ino = st.st_ino;
 		}
 		return 0;
 	}
-
 	if (!ret)
 		ret = replace_stale(&sun);
 	if (ret) {
@@ -150,13 +205,15 @@ static int listen_unix(struct listener *l, unsigned mode, char *why, size_t cap)
 	 * The file begins with the mode of its socket, less the umask; nobody can connect before
 	 * listen(), and by then chmod() has given back what the umask took.
 	 */
-	if (fchmod(l->fd, mode) || bind(l->fd, (struct sockaddr *)&sun, sizeof(sun)))
+	if (fchmod(l->fd, access->mode) || bind(l->fd, (struct sockaddr *)&sun, sizeof(sun)))
 		goto err;
 	if (lstat(l->path, &st))
 		goto err;
 	l->dev = st.st_dev;
 	l->ino = st.st_ino;
-	if (chmod(l->path, mode) || listen(l->fd, SOMAXCONN))
+	if (access->gid != (gid_t)-1 && lchown(l->path, (uid_t)-1, access->gid))
+		goto err;
+	if (chmod(l->path, access->mode) || listen(l->fd, SOMAXCONN))
 		goto err;
 	return 0;
 err:
@@ -193,16 +250,15 @@ static int resolve(const char *text, struct addrinfo **ai)
 static int listen_tcp(struct listener *l, const char *text, char *why, size_t cap)
 {
 	struct addrinfo *ai;
-	int one = 1, ret;
-
-	l->fd = nbd_listen_inherited(l->server, l->addr);
-	if (l->fd >= 0)
-		return 0;
-	ret = resolve(text, &ai);
+	int one = 1, ret = resolve(text, &ai);
 
 	if (ret) {
 		snprintf(why, cap, "tcp:%s: not a numeric address with a port", text);
 		return ret;
+	}
+	if (take_inherited(l, ai->ai_addr)) {
+		freeaddrinfo(ai);
+		return 0;
 	}
 	l->fd = socket(ai->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	if (l->fd < 0)
@@ -237,7 +293,7 @@ static void close_listener(struct listener *l)
 	free(l);
 }
 
-int nbd_server_listen(struct nbd_server *s, const char *addr, unsigned mode, char *why,
+int nbd_server_listen(struct nbd_server *s, const char *addr, const struct nbd_access *access, char *why,
 		      size_t why_cap)
 {
 	struct listener *l = calloc(1, sizeof(*l));
@@ -255,7 +311,7 @@ int nbd_server_listen(struct nbd_server *s, const char *addr, unsigned mode, cha
 	l->io.data = l;
 	if (!strncmp(addr, "unix:", 5)) {
 		l->path = l->addr + 5;
-		ret = listen_unix(l, mode, why, why_cap);
+		ret = listen_unix(l, access, why, why_cap);
 	} else if (!strncmp(addr, "tcp:", 4)) {
 		ret = listen_tcp(l, addr + 4, why, why_cap);
 	} else {
@@ -287,31 +343,14 @@ void nbd_server_unlisten(struct nbd_server *s, const char *addr)
 	}
 }
 
-int nbd_listen_inherited(struct nbd_server *s, const char *addr)
-{
-	struct list *pos;
-
-	list_for_each(pos, &s->inherited) {
-		struct inherited *i = list_entry(pos, struct inherited, link);
-		int fd = i->fd;
-
-		if (strcmp(i->addr, addr))
-			continue;
-		list_del(&i->link);
-		free(i);
-		return fd;
-	}
-	return -1;
-}
-
-void nbd_listen_tell(struct nbd_server *s, void (*fn)(void *to, const char *addr, int fd), void *to)
+void nbd_listen_tell(struct nbd_server *s, void (*fn)(void *to, const char *addr, int fd, bool foreign), void *to)
 {
 	struct list *pos;
 
 	list_for_each(pos, &s->listeners) {
 		const struct listener *l = list_entry(pos, struct listener, link);
 
-		fn(to, l->addr, l->fd);
+		fn(to, l->addr, l->fd, l->foreign);
 	}
 }
 

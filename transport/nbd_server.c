@@ -301,15 +301,9 @@ void nbd_server_stop(struct nbd_server *s)
 void nbd_server_free(struct nbd_server *s)
 {
 	struct slot_chunk *chunk;
-	struct list *pos;
 
 	nbd_server_stop(s);
-	while ((pos = list_pop(&s->inherited))) { /* listened on no more */
-		struct inherited *i = list_entry(pos, struct inherited, link);
-
-		close(i->fd);
-		free(i);
-	}
+	nbd_server_inherit_end(s);
 	assert(s->nout == 0 && list_empty(&s->uses));
 	while ((chunk = s->chunks)) {
 		s->chunks = chunk->next;

@@ -56,6 +56,30 @@ eq([i.run(same(0, 1), write=bytes(1024)).code, i.run(same(16383, 2), write=bytes
     unmap(i, 16383, 2).code, unmap(i, 0, 1, cut=23).code, unmap(i, 0, 1, said=32).code, unmap(i, 0, 1, said=15).code],
    [(5, 0x24, 0), (5, 0x21, 0), (5, 0x21, 0), (5, 0x26, 0), (5, 0x26, 0), (5, 0x26, 0)])
 
+# thin provisioning: what is mapped is not what holds zeroes; anchored blocks; a LUN that can't or won't tell
+lba_status = lambda at, n=4096: i.run(struct.pack(">BBQIBB", 0x9E, 0x12, at, n, 0, 0), read=n)
+def states(at, n):
+    data = lba_status(at).data
+    return [struct.unpack_from(">QIB", data, 8 + 16 * k) for k in range(n)]
+eq(i.run(same(200, 10, 0), write=bytes(512)).status, 0)    # zeroes that are written are data
+eq(i.run(same(203, 2, 0x18), write=bytes(512)).status, 0)  # UNMAP and ANCHOR
+eq(i.run(same(206, 2), write=b"x" * 512).status, 0)        # only zeroes unmap
+eq(states(200, 4), [(200, 3, 0), (203, 2, 2), (205, 5, 0), (210, 16383 - 7 - 210 + 8, 1)])
+t.do("lun", lun=1, extents=2)
+eq([len(lba_status(200).data), len(lba_status(200, 20).data), len(lba_status(200, 0).data or b"")], [40, 20, 0])
+t.do("lun", lun=1, lbprz=False)
+eq(unmap(i, 200, 1).status, 0)
+eq(runs(200, 1), "db*512")
+eq([i.run(inquiry(0xB2), read=64).data[5], i.run(struct.pack(">BB8xIBB", 0x9E, 0x10, 32, 0, 0), read=32).data[14]], [0xC0, 0x80])
+t.do("lun", lun=1, lba_status=False)
+eq(lba_status(0).code, (5, 0x20, 0))
+t.do("lun", lun=1, lba_status=True, thin=False, lbprz=True)
+eq((lba_status(0).code, i.run(struct.pack(">BB8xIBB", 0x9E, 0x10, 32, 0, 0), read=32).data[14]), ((5, 0x20, 0), 0))
+t.do("lun", lun=1, thin=True, extents=64)
+eq(lba_status(16384).code, (5, 0x21, 0))
+prefetch = lambda at, n: i.run(struct.pack(">BBQIBB", 0x90, 2, at, n, 0, 0))
+eq((prefetch(0, 16384).status, prefetch(0, 16385).code), (4, (5, 0x21, 0)))
+
 # write protection
 t.do("lun", lun=1, read_only=True, ua=True)
 eq((i.settle(), j.settle()), ([(0x2A, 1)],) * 2)

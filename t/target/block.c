@@ -47,6 +47,14 @@ static void write_blocks(struct task *t, struct disk *d, uint64_t lba, uint32_t 
 	}
 	if (t->got)
 		memcpy(d->data + lba * d->block_size, t->data, t->got);
+	memset(d->map + lba, MAPPED, blocks);
+}
+
+/* What these blocks held is gone. */
+static void give_back(struct disk *d, uint64_t lba, uint64_t blocks, bool anchor)
+{
+	memset(d->data + lba * d->block_size, d->lbprz ? 0 : 0xdb, blocks * d->block_size);
+	memset(d->map + lba, anchor ? ANCHORED : DEALLOCATED, blocks);
 }
 
 /* Blocks 0: to the end (SBC-3 5.41). */
@@ -60,8 +68,14 @@ static void write_same(struct task *t, struct disk *d, uint64_t lba, uint32_t bl
 		check(t, 0x05, 0x24, 0x00);
 		return;
 	}
+	if (t->cdb[1] & 0x08 && d->thin && d->lbprz && !t->data[0] &&
+	    !memcmp(t->data, t->data + 1, d->block_size - 1)) { /* UNMAP, and zeroes */
+		give_back(d, lba, n, t->cdb[1] & 0x10);
+		return;
+	}
 	for (uint64_t i = 0; i < n; i++)
 		memcpy(d->data + (lba + i) * d->block_size, t->data, d->block_size);
+	memset(d->map + lba, MAPPED, n);
 }
 
 static void unmap(struct task *t, struct disk *d)
@@ -84,37 +98,26 @@ static void unmap(struct task *t, struct disk *d)
 			check(t, 0x05, 0x26, 0x00);
 			return;
 		}
-		memset(d->data + lba * d->block_size, 0, (size_t)blocks * d->block_size);
+		give_back(d, lba, blocks, t->cdb[1] & 1);
 	}
-}
-
-/* Blocks of zeroes count as deallocated, whoever wrote them. */
-static bool zeroes(const struct disk *d, uint64_t block)
-{
-	const uint8_t *p = d->data + block * d->block_size;
-
-	for (uint32_t i = 0; i < d->block_size; i++)
-		if (p[i])
-			return false;
-	return true;
 }
 
 static void lba_status(struct task *t, const struct disk *d, uint64_t lba)
 {
-	uint8_t *p = answer(t, 8 + 16 * 64);
+	uint8_t *p = answer(t, 8 + 16 * d->extents);
 	uint32_t n = 0;
 
 	if (!inside(t, d, lba, 1))
 		return;
-	while (lba < d->blocks && n < 64) {
+	while (lba < d->blocks && n < d->extents) {
 		uint64_t first = lba;
-		bool hole = zeroes(d, lba);
+		uint8_t what = d->map[lba];
 
-		while (lba < d->blocks && lba - first < LBA_STATUS_MAX && zeroes(d, lba) == hole)
+		while (lba < d->blocks && lba - first < LBA_STATUS_MAX && d->map[lba] == what)
 			lba++;
 		put64(p + 8 + 16 * n, first);
 		put32(p + 16 + 16 * n, (uint32_t)(lba - first));
-		p[20 + 16 * n++] = hole;
+		p[20 + 16 * n++] = what == MAPPED ? 0 : what == ANCHORED ? 2 : 1;
 	}
 	put32(p, 4 + 16 * n);
 	t->in_len = 8 + 16 * n;
@@ -148,8 +151,12 @@ bool block_run(struct task *t, struct disk *d)
 	case 0x35:
 	case 0x91:
 		return true;
+	case 0x90:
+		if (inside(t, d, get64(c + 2), get32(c + 10)))
+			t->status = 0x04; /* CONDITION MET: all of it is in the cache */
+		return true;
 	case 0x9e:
-		if ((c[1] & 0x1f) != 0x12)
+		if ((c[1] & 0x1f) != 0x12 || !d->thin || d->no_lba_status)
 			return false;
 		lba_status(t, d, get64(c + 2));
 		return true;

@@ -71,6 +71,10 @@ static const char *change(struct disk *d, const json_t *o, bool attention)
 	if (attention && list)
 		ua_all(-1, 0x3f, 0x0e, NULL);
 	d->read_only = read_only;
+	d->thin = json_is(o, "thin", d->thin);
+	d->lbprz = json_is(o, "lbprz", d->lbprz);
+	d->no_lba_status = !json_is(o, "lba_status", !d->no_lba_status);
+	d->extents = (unsigned)json_int(o, "extents", (int)d->extents) & 1023;
 	if (json_object_get(o, "asc"))
 		ua_all(d->lun, (uint8_t)json_int(o, "asc", 0), (uint8_t)json_int(o, "ascq", 0),
 		       NULL);

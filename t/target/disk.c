@@ -3,6 +3,7 @@
 #include "target.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 
@@ -20,7 +21,7 @@ struct disk *disk_find(int portal, uint16_t lun)
 bool disk_resize(struct disk *d, uint64_t blocks, uint32_t block_size)
 {
 	size_t cap;
-	void *p;
+	void *p, *map;
 
 	if (block_size < 512 || block_size > 65536 || block_size & (block_size - 1) || !blocks ||
 	    blocks > SIZE_LIMIT / block_size)
@@ -35,6 +36,14 @@ bool disk_resize(struct disk *d, uint64_t blocks, uint32_t block_size)
 		if (p == MAP_FAILED)
 			return false;
 		d->data = p;
+		if (d->map)
+			map = mremap(d->map, d->cap / 512, cap / 512, MREMAP_MAYMOVE);
+		else
+			map = mmap(NULL, cap / 512, PROT_READ | PROT_WRITE,
+				   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+		if (map == MAP_FAILED)
+			abort();
+		d->map = map;
 		d->cap = cap;
 	}
 	d->blocks = blocks;
@@ -64,6 +73,9 @@ struct disk *disk_new(uint16_t lun, uint64_t blocks)
 			    .portals = UINT64_MAX,
 			    .version = 6,
 			    .tpgs = T.tpgs,
+			    .thin = true,
+			    .lbprz = true,
+			    .extents = 64,
 			    .vendor = "MPIOD",
 			    .product = "TEST" };
 	memset(d->state, STATE_SHARED, sizeof(d->state));
@@ -78,5 +90,7 @@ void disk_remove(struct disk *d)
 	task_abort_nexus(NULL, d);
 	if (d->data)
 		munmap(d->data, d->cap);
+	if (d->map)
+		munmap(d->map, d->cap / 512);
 	*d = (struct disk){ 0 };
 }

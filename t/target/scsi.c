@@ -112,7 +112,9 @@ static void vpd(struct task *t, const struct disk *d)
 		break;
 	case 0xb2:
 		n = 4;
-		p[5] = 0xc4; /* LBPU, LBPWS, LBPRZ */
+		if (d->thin)
+			p[5] = d->lbprz ? 0xc4 : 0xc0; /* LBPU, LBPWS, LBPRZ */
+		p[6] = d->thin ? 2 : 0;
 		break;
 	default:
 		check(t, 0x05, 0x24, 0x00);
@@ -172,7 +174,7 @@ static void read_capacity16(struct task *t, const struct disk *d)
 
 	put64(p, d->blocks - 1);
 	put32(p + 8, d->block_size);
-	p[14] = 0xc0; /* LBPME, LBPRZ */
+	p[14] = d->thin ? d->lbprz ? 0xc0 : 0x80 : 0; /* LBPME, LBPRZ */
 	allocation(t, get32(t->cdb + 10));
 }
 

@@ -62,6 +62,8 @@ struct registration {
 	uint64_t key;
 };
 
+enum provisioning { DEALLOCATED, MAPPED, ANCHORED };
+
 struct disk {
 	bool used;
 	uint16_t lun;
@@ -76,6 +78,10 @@ struct disk {
 	uint8_t tpgs;
 	uint8_t *data;       /* a mapping of cap bytes, untouched pages cost nothing */
 	size_t cap;
+	uint8_t *map;        /* a byte for each block: enum provisioning */
+	bool thin, lbprz;    /* LBPME; what is not mapped reads as zeroes, else as 0xdb once it was unmapped */
+	bool no_lba_status;  /* GET LBA STATUS is refused */
+	unsigned extents;    /* at most so many in an answer to it */
 	uint8_t state[MAX_GROUPS]; /* of its own in T.group[i], STATE_SHARED: as the group */
 	struct registration reg[MAX_REGISTRATIONS];
 	int nreg;

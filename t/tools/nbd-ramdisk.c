@@ -210,7 +210,9 @@ static int start(struct ev_loop *loop, const struct nbd_limits *lim, char **addr
 	if (!disk.nbd)
 		return -1;
 	for (; *addrs; addrs++) {
-		if (!nbd_server_listen(disk.nbd, *addrs, 0600, why, sizeof(why)))
+		const struct nbd_access access = { 0600, (gid_t)-1 };
+
+		if (!nbd_server_listen(disk.nbd, *addrs, &access, why, sizeof(why)))
 			continue;
 		fprintf(stderr, "nbd-ramdisk: %s\n", why);
 		return -1;

@@ -18,6 +18,8 @@ START_TEST(built_in_values)
 	ck_assert_uint_eq(c->max_inflight_bytes, 256 << 20);
 	ck_assert_uint_eq(c->max_connections, 128);
 	ck_assert(!c->listen_insecure);
+	ck_assert_uint_eq(c->listen_mode, 0660);
+	ck_assert(!c->listen_group && !c->nallow);
 	ck_assert(c->targets[0].all_luns && !c->targets[0].discovery &&
 		  !c->targets[0].header_digest);
 	ck_assert_uint_eq(c->targets[0].discovery_interval_us, 60000000);
@@ -49,6 +51,7 @@ START_TEST(given_values)
 	struct conf *c = check_accepted(
 		"[mpiod]\ninitiator_name = iqn.2020-01.x:me\nlisten = tcp:127.0.0.1:10809\n"
 		"listen = unix:/a\ncontrol = /b\nlog_level = debug\nmax_inflight_bytes = 1G\n"
+		"listen_mode = 600\nlisten_group = disk\nallow = 192.0.2.0/24\nallow = ::1\n"
 		"max_connections = 7\nlisten_insecure = on\nmetrics = tcp:[::]:9100\n" TARGET
 		"portal = [2001:db8::1]:3261 via eth1\ndiscovery = 1\nluns = 4,2\n"
 		"discovery_interval = 2m\n"
@@ -65,10 +68,15 @@ START_TEST(given_values)
 	ck_assert_uint_eq(c->max_inflight_bytes, 1 << 30);
 	ck_assert_uint_eq(c->max_connections, 7);
 	ck_assert(c->listen_insecure);
+	ck_assert_uint_eq(c->listen_mode, 0600);
+	ck_assert_str_eq(c->listen_group, "disk");
+	ck_assert_int_eq(c->nallow, 2);
+	ck_assert_uint_eq(c->allow[0].bits, 96 + 24);
+	ck_assert_uint_eq(c->allow[1].bits, 128);
 	ck_assert_str_eq(t->name, "a");
 	ck_assert_str_eq(c->metrics, "tcp:[::]:9100");
 	ck_assert_uint_eq(t->discovery_interval_us, 120000000);
-	ck_assert_int_eq(t->line, 11);
+	ck_assert_int_eq(t->line, 15);
 	ck_assert_int_eq(t->nportals, 2);
 	ck_assert_ptr_null(t->portals[0].interface);
 	ck_assert_str_eq(t->portals[1].addr, "[2001:db8::1]:3261");

@@ -73,7 +73,7 @@ START_TEST(what_is_refused_and_how)
 		 "f:4: [target a] queue_depth: unknown key here, expected in [defaults]\n"},
 		{TARGET "[mpiod]\nworkers = 2\n",
 		 "f:5: [mpiod] workers: unknown key, expected one of initiator_name, listen, "
-		 "control, "
+		 "listen_mode, listen_group, allow, control, "
 		 "log_level, max_inflight_bytes, max_connections, listen_insecure, metrics\n"},
 		{TARGET "x\ay = 1\n",
 		 "f:4: [target a] x\\x07y: unknown key, expected one of iqn, portal, "

@@ -363,6 +363,28 @@ START_TEST(lists_of_portals_and_weights)
 }
 END_TEST
 
+START_TEST(modes_are_octal)
+{
+	static const struct conf_key key = {.name = "m", .type = CONF_MODE};
+	static const struct {
+		const char *text;
+		int rc;
+		unsigned mode;
+	} cases[] = {
+		{"0660", 1, 0660}, {"600", 1, 0600}, {"0", 1, 0}, {"0777", 1, 0777}, {"1000", -ERANGE, 0},
+		{"7777", -ERANGE, 0}, {"0668", -EINVAL, 0}, {"-1", -EINVAL, 0}, {"", -EINVAL, 0}, {"00660", -EINVAL, 0},
+		{"u=rw", -EINVAL, 0},
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		unsigned mode = 0;
+
+		ck_assert_msg(conf_value_set(&key, cases[i].text, &mode) == cases[i].rc, "%s", cases[i].text);
+		ck_assert_uint_eq(mode, cases[i].mode);
+	}
+}
+END_TEST
+
 RUN("conf/value", times, sizes, counts_and_bools, names_and_identifiers, reservation_keys,
     intervals_and_their_limits, patterns, where_metrics_are, limits_of_length,
-    lists_of_luns, lists_of_portals_and_weights)
+    lists_of_luns, lists_of_portals_and_weights, modes_are_octal)

@@ -4,7 +4,8 @@
 
 #define ALL_FLAGS                                                                                  \
 	(NBD_FLAG_HAS_FLAGS | NBD_FLAG_SEND_FLUSH | NBD_FLAG_SEND_FUA | NBD_FLAG_SEND_TRIM |       \
-	 NBD_FLAG_SEND_WRITE_ZEROES | NBD_FLAG_CAN_MULTI_CONN)
+	 NBD_FLAG_SEND_WRITE_ZEROES | NBD_FLAG_CAN_MULTI_CONN | NBD_FLAG_SEND_CACHE |               \
+	 NBD_FLAG_SEND_FAST_ZERO)
 
 START_TEST(export_name_with_and_without_zeroes)
 {
@@ -94,7 +95,8 @@ START_TEST(flags_tell_what_the_export_can)
 
 	greet(fd, 3);
 	ck_assert_uint_eq(go(fd, "ro"), NBD_FLAG_HAS_FLAGS | NBD_FLAG_READ_ONLY | NBD_FLAG_SEND_FLUSH |
-						NBD_FLAG_SEND_FUA | NBD_FLAG_CAN_MULTI_CONN);
+						NBD_FLAG_SEND_FUA | NBD_FLAG_CAN_MULTI_CONN |
+						NBD_FLAG_SEND_CACHE);
 	close(fd);
 	fd = client();
 	greet(fd, 3);
@@ -159,8 +161,8 @@ START_TEST(refusals)
 		{ NBD_OPT_LIST, NBD_REP_ERR_INVALID, 4, "\0\0\0\0" },
 		{ NBD_OPT_STRUCTURED_REPLY, NBD_REP_ERR_INVALID, 2, "ab" },
 		{ 4, NBD_REP_ERR_UNSUP, 3, "abc" },           /* PEEK_EXPORT, withdrawn */
-		{ 9, NBD_REP_ERR_UNSUP, 12, "\0\0\0\4disk\0\0\0\0" },  /* LIST_META_CONTEXT */
-		{ 10, NBD_REP_ERR_UNSUP, 12, "\0\0\0\4disk\0\0\0\0" }, /* SET_META_CONTEXT */
+		{ 9, NBD_REP_ERR_INVALID, 12, "\0\0\0\4disk\0\0\0\0" },  /* LIST_META_CONTEXT, without */
+		{ 10, NBD_REP_ERR_INVALID, 12, "\0\0\0\4disk\0\0\0\0" }, /* structured replies */
 		{ 11, NBD_REP_ERR_UNSUP, 0, "" },             /* EXTENDED_HEADERS */
 		{ 0, NBD_REP_ERR_UNSUP, 5, "zero." },
 		{ 0xffffffff, NBD_REP_ERR_UNSUP, 1, "x" },

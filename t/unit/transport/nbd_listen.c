@@ -44,10 +44,12 @@ static int unix_socket(bool bound)
 	return fd;
 }
 
+static const struct nbd_access plain = { 0600, (gid_t)-1 };
+
 static int listen_there(unsigned mode)
 {
 	why[0] = '\0';
-	return nbd_server_listen(w.server, addr, mode, why, sizeof(why));
+	return nbd_server_listen(w.server, addr, &(struct nbd_access){ mode, (gid_t)-1 }, why, sizeof(why));
 }
 
 static void expect_served(void)
@@ -164,7 +166,7 @@ START_TEST(bad_addresses)
 
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
 		why[0] = '\0';
-		ck_assert_msg(nbd_server_listen(w.server, bad[i], 0600, why, sizeof(why)) < 0,
+		ck_assert_msg(nbd_server_listen(w.server, bad[i], &plain, why, sizeof(why)) < 0,
 			      "%s was taken", bad[i]);
 		ck_assert_msg(why[0], "%s: no reason", bad[i]);
 	}
@@ -196,7 +198,7 @@ START_TEST(tcp)
 		for (int i = 0; ret && i < 50; i++) { /* some port will be free */
 			port = (uint16_t)(20000 + (getpid() * 7 + i * 101) % 10000);
 			snprintf(tcp_addr, sizeof(tcp_addr), "tcp:%s:%u", host, port);
-			ret = nbd_server_listen(w.server, tcp_addr, 0, why, sizeof(why));
+			ret = nbd_server_listen(w.server, tcp_addr, &plain, why, sizeof(why));
 			if (v6 && ret == -EADDRNOTAVAIL)
 				return; /* a machine without IPv6 */
 		}
@@ -265,6 +267,113 @@ START_TEST(nothing_is_inherited)
 }
 END_TEST
 
+START_TEST(group_of_the_socket)
+{
+	struct nbd_access access = { 0640, 4242 };
+	struct stat st;
+
+	if (geteuid())
+		return;
+	ck_assert_int_eq(nbd_server_listen(w.server, addr, &access, why, sizeof(why)), 0);
+	ck_assert_int_eq(lstat(path, &st), 0);
+	ck_assert(st.st_gid == 4242 && (st.st_mode & 0777) == 0640);
+	expect_served();
+}
+END_TEST
+
+static uint16_t port_of(const char *tcp_addr)
+{
+	return (uint16_t)atoi(strrchr(tcp_addr, ':') + 1);
+}
+
+/* A TCP socket on a free port of 127.0.0.1; its address to tcp_addr. */
+static int tcp_socket(char *tcp_addr, size_t cap)
+{
+	struct sockaddr_in sin = { .sin_family = AF_INET, .sin_addr = { htonl(INADDR_LOOPBACK) } };
+	socklen_t len = sizeof(sin);
+	int fd = socket(AF_INET, SOCK_STREAM, 0);
+
+	ck_assert_int_eq(bind(fd, (struct sockaddr *)&sin, sizeof(sin)), 0);
+	ck_assert_int_eq(listen(fd, 5), 0);
+	ck_assert_int_eq(getsockname(fd, (struct sockaddr *)&sin, &len), 0);
+	snprintf(tcp_addr, cap, "tcp:127.0.0.1:%u", ntohs(sin.sin_port));
+	return fd;
+}
+
+/* Sockets that somebody else made are known by what they are bound to; their files are not ours. */
+START_TEST(sockets_of_others)
+{
+	char tcp_addr[64], other[64];
+	int unix_fd = unix_socket(true), tcp_fd = tcp_socket(tcp_addr, sizeof(tcp_addr)), fd;
+	int unused = tcp_socket(other, sizeof(other));
+
+	ck_assert_int_eq(listen(unix_fd, 5), 0);
+	ck_assert_int_eq(nbd_server_inherit(w.server, NULL, unused, true), 0);
+	ck_assert_int_eq(nbd_server_inherit(w.server, NULL, tcp_fd, true), 0);
+	ck_assert_int_eq(nbd_server_inherit(w.server, NULL, unix_fd, true), 0);
+	ck_assert_int_eq(listen_there(0600), 0);
+	ck_assert_int_eq(nbd_server_listen(w.server, tcp_addr, &plain, why, sizeof(why)), 0);
+	ck_assert_int_eq(nbd_server_inherit_end(w.server), 1);
+	ck_assert_int_eq(nbd_server_inherit_end(w.server), 0);
+	ck_assert_int_eq(fcntl(unused, F_GETFD), -1);
+	expect_served();
+	fd = tcp_client(false, port_of(tcp_addr));
+	greet(fd, 3);
+	go(fd, "disk");
+	expect_works(fd, false);
+	close(fd);
+	nbd_server_unlisten(w.server, addr);
+	ck_assert(is_there());
+}
+END_TEST
+
+/* What a process before it listened on by itself is its own again, by name. */
+START_TEST(sockets_of_its_own)
+{
+	int fd = unix_socket(true);
+
+	ck_assert_int_eq(listen(fd, 5), 0);
+	ck_assert_int_eq(nbd_server_inherit(w.server, addr, fd, false), 0);
+	ck_assert_int_eq(listen_there(0600), 0);
+	ck_assert_int_eq(nbd_server_inherit_end(w.server), 0);
+	expect_served();
+	nbd_server_unlisten(w.server, addr);
+	ck_assert(!is_there());
+}
+END_TEST
+
+/* One who may not come in gets no byte, and the others are served. */
+START_TEST(who_is_allowed)
+{
+	char tcp_addr[64];
+	int fd = tcp_socket(tcp_addr, sizeof(tcp_addr));
+
+	ck_assert_int_eq(nbd_server_inherit(w.server, NULL, fd, true), 0);
+	ck_assert_int_eq(nbd_server_listen(w.server, tcp_addr, &plain, why, sizeof(why)), 0);
+	ck_assert_int_eq(listen_there(0600), 0);
+	w.strangers = true;
+	for (int i = 0; i < 3; i++) {
+		uint8_t b;
+		ssize_t n = -1;
+
+		fd = tcp_client(false, port_of(tcp_addr));
+		until((n = recv(fd, &b, 1, 0)) >= 0 || errno != EAGAIN);
+		ck_assert_int_le(n, 0);
+		ck_assert_int_eq(w.turned_away, i + 1);
+		ck_assert_ptr_nonnull(strstr(w.log, "127.0.0.1"));
+		close(fd);
+	}
+	ck_assert_int_eq(nbd_server_connections(w.server), 0);
+	expect_served(); /* by the unix socket: nobody is asked */
+	w.strangers = false;
+	fd = tcp_client(false, port_of(tcp_addr));
+	greet(fd, 3);
+	go(fd, "disk");
+	expect_works(fd, false);
+	close(fd);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *s = suite_create("nbd_listen");
@@ -280,6 +389,10 @@ int main(void)
 	tcase_add_test(tc, tcp);
 	tcase_add_test(tc, descriptors_run_out);
 	tcase_add_test(tc, nothing_is_inherited);
+	tcase_add_test(tc, group_of_the_socket);
+	tcase_add_test(tc, sockets_of_others);
+	tcase_add_test(tc, sockets_of_its_own);
+	tcase_add_test(tc, who_is_allowed);
 	suite_add_tcase(s, tc);
 	return run_suite(s);
 }

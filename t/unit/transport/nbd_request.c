@@ -28,7 +28,16 @@ START_TEST(each_command)
 		ck_assert(w.last.op == NBD_OP_ZERO && w.last.no_hole && w.last.len == 30 * M);
 		request(fd, 0, NBD_CMD_WRITE_ZEROES, 5, 7, 1);
 		expect_simple(fd, 5, 0);
-		ck_assert(!w.last.no_hole);
+		ck_assert(!w.last.no_hole && !w.last.fast);
+		request(fd, NBD_CMD_FLAG_FAST_ZERO, NBD_CMD_WRITE_ZEROES, 7, 7, 1);
+		expect_simple(fd, 7, 0);
+		ck_assert(w.last.fast && !w.last.no_hole);
+		request(fd, 0, NBD_CMD_CACHE, 8, 1, 33 * M);
+		expect_simple(fd, 8, 0);
+		ck_assert(w.last.op == NBD_OP_CACHE && w.last.len == 33 * M && !w.last.buf);
+		ck_assert_uint_eq(w.admit_len, 0);
+		request(fd, 0, NBD_CMD_CACHE, 9, 1, 0);
+		expect_simple(fd, 9, 0);
 		request(fd, structured ? NBD_CMD_FLAG_DF : NBD_CMD_FLAG_FUA, NBD_CMD_READ, 6,
 			DISK_BYTES - 3, 3);
 		if (structured) {
@@ -68,11 +77,16 @@ START_TEST(errors)
 		{ "disk", 0, NBD_CMD_TRIM, 1, UINT32_MAX, EINVAL },
 		{ "disk", 0, NBD_CMD_WRITE_ZEROES, DISK_BYTES - 1, 2, ENOSPC },
 		{ "disk", 0, NBD_CMD_WRITE_ZEROES, UINT64_MAX, UINT32_MAX, ENOSPC },
-		{ "disk", 0x10, NBD_CMD_WRITE_ZEROES, 0, 512, EINVAL }, /* FAST_ZERO */
+		{ "disk", NBD_CMD_FLAG_FAST_ZERO, NBD_CMD_TRIM, 0, 512, EINVAL },
+		{ "disk", NBD_CMD_FLAG_REQ_ONE, NBD_CMD_WRITE_ZEROES, 0, 512, EINVAL },
+		{ "disk", 0, NBD_CMD_CACHE, DISK_BYTES, 1, EINVAL },
+		{ "disk", 0, NBD_CMD_CACHE, 1, UINT32_MAX, EINVAL },
+		{ "disk", NBD_CMD_FLAG_DF, NBD_CMD_CACHE, 0, 512, EINVAL },
+		{ "ro", NBD_CMD_FLAG_FAST_ZERO, NBD_CMD_WRITE_ZEROES, 0, 512, EPERM },
+		{ "plain", 0, NBD_CMD_CACHE, 0, 512, EINVAL },
 		{ "disk", 0, NBD_CMD_FLUSH, 512, 0, EINVAL },
 		{ "disk", 0, NBD_CMD_FLUSH, 0, 512, EINVAL },
-		{ "disk", 0, 5, 0, 512, EINVAL },  /* CACHE */
-		{ "disk", 0, 7, 0, 512, EINVAL },  /* BLOCK_STATUS */
+		{ "disk", 0, NBD_CMD_BLOCK_STATUS, 0, 512, EINVAL }, /* no context was chosen */
 		{ "disk", 0, 8, 0, 512, EINVAL },
 		{ "disk", 0, 0xffff, 0, 512, EINVAL },
 		{ "disk", 0x8000, NBD_CMD_READ, 0, 512, EINVAL },
@@ -101,7 +115,7 @@ START_TEST(errors)
 		request(fd, t->flags, t->type, i, t->offset, t->len);
 		if (t->type == NBD_CMD_WRITE)
 			put(fd, payload, t->len);
-		if (t->type == NBD_CMD_READ && structured)
+		if ((t->type == NBD_CMD_READ || t->type == NBD_CMD_BLOCK_STATUS) && structured)
 			expect_chunk(fd, i, t->err, 0, 0);
 		else
 			expect_simple(fd, i, t->err);

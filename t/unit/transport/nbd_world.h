@@ -37,6 +37,8 @@ static struct {
 	int users[EXPORTS], submits, lists, refusals, logs;
 	struct nbd_req last;     /* of the last submit */
 	bool refuse[EXPORTS];    /* admit() says no */
+	bool strangers;          /* allow() says no */
+	int turned_away;
 	uint32_t admit_len;      /* what admit() was asked last */
 	size_t job_bytes;        /* payload bytes of jobs */
 	int served_fd;           /* the server's end of the last client() */
@@ -53,6 +55,7 @@ static inline void world_describe(int i, struct nbd_export *out)
 		.name = export_names[i], .description = i ? NULL : "first disk", .size = DISK_BYTES,
 		.min_block = 1, .pref_block = 4096, .max_block = 32U << 20, .read_only = i == 1,
 		.can_trim = i < 2, .can_zero = i < 2, .can_flush = i < 2, .can_fua = i < 2,
+		.can_cache = i < 2, .can_fast_zero = i < 2, .can_status = i < 2,
 	};
 }
 
@@ -94,10 +97,35 @@ static inline bool world_admit(void *arg, void *handle, uint32_t len)
 	return false;
 }
 
+static inline bool world_allow(void *arg, const struct sockaddr *peer)
+{
+	ck_assert(peer->sa_family == AF_INET || peer->sa_family == AF_INET6);
+	w.turned_away += w.strangers;
+	return !w.strangers;
+}
+
 static inline void world_log(void *arg, int level, const char *text)
 {
 	w.logs++;
 	snprintf(w.log, sizeof(w.log), "%s", text);
+}
+
+/* One extent for each part of 64 KiB, as many as there is room for: a hole, zeroes, data, both, and again. */
+static inline void world_status(struct nbd_req *req)
+{
+	struct nbd_extent *x;
+	uint64_t at = req->offset, end = req->offset + req->len;
+
+	req->buf = buf_get(w.pool, NBD_EXTENTS_MAX * sizeof(*x));
+	req->data = req->buf->data;
+	x = (void *)req->data;
+	while (at < end && req->nextents < (req->one ? 1 : NBD_EXTENTS_MAX)) {
+		uint64_t next = (at | 65535) + 1;
+
+		x[req->nextents].len = (uint32_t)((next < end ? next : end) - at);
+		x[req->nextents++].flags = at / 65536 % 4;
+		at = next;
+	}
 }
 
 static inline void serve(struct nbd_req *req, int err)
@@ -106,7 +134,9 @@ static inline void serve(struct nbd_req *req, int err)
 		memcpy(req->data, w.disk + req->offset, req->len);
 	else if (req->op == NBD_OP_WRITE)
 		memcpy(w.disk + req->offset, req->data, req->len);
-	else if (req->op != NBD_OP_FLUSH)
+	else if (req->op == NBD_OP_STATUS && !err)
+		world_status(req);
+	else if (req->op == NBD_OP_TRIM || req->op == NBD_OP_ZERO)
 		memset(w.disk + req->offset, 0, req->len);
 	nbd_req_done(req, err);
 }
@@ -157,7 +187,7 @@ static inline void world_up_with(int max_connections, unsigned handshake_ms)
 {
 	static const struct nbd_callbacks cb = {
 		.open = world_open, .users = world_users, .list = world_list,
-		.submit = world_submit, .admit = world_admit, .log = world_log,
+		.submit = world_submit, .admit = world_admit, .allow = world_allow, .log = world_log,
 	};
 	struct nbd_limits lim = { .max_connections = max_connections, .handshake_ms = handshake_ms,
 				  .req_priv = sizeof(struct job) };
@@ -319,7 +349,7 @@ static inline size_t option_bytes(uint8_t *b, uint32_t code, const void *data, u
 
 static inline void option(int fd, uint32_t code, const void *data, uint32_t len)
 {
-	uint8_t *b = malloc(16 + len);
+	uint8_t *b = malloc(16 + (size_t)len);
 
 	put(fd, b, option_bytes(b, code, data, len));
 	free(b);

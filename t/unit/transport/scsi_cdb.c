@@ -67,6 +67,8 @@ START_TEST(port_groups_and_reservations)
 	memset(pr, 0xff, sizeof(pr));
 	cdb_get_lba_status(&c, 0x0123456789abcdefULL, 4096);
 	expect(&c, "9e120123456789abcdef000010000000", SCSI_DIR_IN, 4096);
+	cdb_prefetch16(&c, 0x0123456789abcdefULL, 0x12345);
+	expect(&c, "90020123456789abcdef000123450000", SCSI_DIR_NONE, 0);
 	cdb_report_groups(&c, 0x1234, true);
 	expect(&c, "a32a00000000000012340000", SCSI_DIR_IN, 0x1234);
 	cdb_report_groups(&c, 0x1234, false);
