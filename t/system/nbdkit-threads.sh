@@ -32,6 +32,13 @@ load_end
 nbdcopy "$(uri "$LUN1")" null: >"$T/copy.log" 2>&1 &
 copy=$!
 sleep 0.1
-kit_down
+status=0
+stop nbdkit || status=$?
 wait "$copy" || true
+# nbdkit before 1.33.10 asserts that the client it has just cut off still listens
+if [ "$status" = 134 ] && grep -q 'raw_send_socket: Assertion' "$T/nbdkit.log"; then
+	say "nbdkit's own assertion"
+else
+	assert_eq "$status" 0 "exit status of nbdkit"
+fi
 if grep -q 'WARNING: ThreadSanitizer' "$T/nbdkit.log"; then fail "ThreadSanitizer found something"; fi
