@@ -11,7 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define HELLO_ID_MAX 256
+#define HELLO_ID_MAX 320
 
 struct hello_info {
 	uint64_t size;           /* bytes, above 0, fits off_t */
