@@ -21,7 +21,7 @@ PROGRAM_SRC := daemon/main.c $(wildcard daemon/mpioctl*.c) conf/gendoc.c
 LIB_SRC := $(filter-out $(PROGRAM_SRC),$(wildcard conf/*.c policy/*.c transport/*.c daemon/*.c))
 LIB_OBJ := $(LIB_SRC:%.c=$(B)/%.o)
 
-all: $(B)/mpiod $(B)/mpioctl $(B)/man/mpiod.conf.5
+all: $(B)/mpiod $(B)/mpioctl $(B)/mpio-attach $(B)/man/mpiod.conf.5
 
 $(B)/libmpio.a: $(LIB_OBJ) | $(B)/libiscsi-batch.a
 	@rm -f $@; $(AR) rcs $@ $^
@@ -36,6 +36,22 @@ $(B)/mpiod: $(B)/daemon/main.o $(B)/libmpio.a
 $(B)/mpioctl: $(patsubst %.c,$(B)/%.o,$(wildcard daemon/mpioctl*.c)) $(B)/libmpio.a
 	$(CC) $(SAN) $(LDFLAGS) -o $@ $^ $(LIBS)
 
+# mpio-attach shares nothing with the others but the NBD protocol's numbers.
+ATTACH_DEPS := libnl-genl-3.0 libnl-3.0 jansson libsystemd
+ATTACH_OBJ := $(patsubst %.c,$(B)/%.o,$(filter-out attach/main.c,$(wildcard attach/*.c)))
+ATTACH_LIBS = $(shell pkg-config --libs $(ATTACH_DEPS)) -lev
+$(ATTACH_OBJ): ALL_CFLAGS += $(shell pkg-config --cflags $(ATTACH_DEPS))
+
+$(B)/libattach.a: $(ATTACH_OBJ)
+	@rm -f $@; $(AR) rcs $@ $^
+
+$(B)/mpio-attach: $(B)/attach/main.o $(B)/libattach.a
+	$(CC) $(SAN) $(LDFLAGS) -o $@ $^ $(ATTACH_LIBS)
+
+$(B)/unit/attach/%: t/unit/attach/%.c $(B)/libattach.a
+	@mkdir -p $(@D)
+	$(CC) $(ALL_CFLAGS) -I. -o $@ $< $(B)/libattach.a $(ATTACH_LIBS) $(shell pkg-config --cflags --libs check)
+
 $(B)/gendoc: $(B)/conf/gendoc.o $(B)/libmpio.a
 	$(CC) $(SAN) $(LDFLAGS) -o $@ $^ $(LIBS)
 
@@ -46,7 +62,7 @@ $(B)/man/mpiod.conf.5: contrib/man/mpiod.conf.5.in $(B)/gendoc
 	sed -e '/^@KEYS@$$/{r $@.keys' -e 'd}' $< > $@
 
 have-deps:
-	@pkg-config --exists $(DEPS) 2>/dev/null || { echo 'Packages are missing: make deps'; exit 1; }
+	@pkg-config --exists $(DEPS) $(ATTACH_DEPS) 2>/dev/null || { echo 'Packages are missing: make deps'; exit 1; }
 
 $(B)/%.o: %.c | have-deps
 	@mkdir -p $(@D)

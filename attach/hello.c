@@ -233,7 +233,7 @@ static int take_error(struct talk *t, uint32_t type, const uint8_t *b, uint32_t 
 	text[n] = '\0';
 	if (type == NBD_REP_ERR_UNKNOWN) {
 		snprintf(t->why, t->cap, "the server: %s", n ? text : "no such export");
-		return -ENOENT;
+		return -ENODEV;
 	}
 	snprintf(t->why, t->cap, "the server refuses, error %#x%s%s", type, n ? ": " : "", text);
 	return -EACCES;

@@ -30,7 +30,7 @@ int hello_dial(const char *addr, int ms, char *why, size_t cap) __attribute__((w
 
 /*
  * The handshake on fd, within ms. go: the connection is in transmission afterwards, with not a byte of
- * it read; else only asked, and ended with ABORT. 0, -ENOENT (no such export), -EACCES (refused otherwise), -EPROTO
+ * it read; else only asked, and ended with ABORT. 0, -ENODEV (no such export), -EACCES (refused otherwise), -EPROTO
  * (not what the protocol allows), -EPIPE (closed in the midst), -ETIMEDOUT or another -errno.
  */
 int hello_talk(int fd, const char *export, bool go, int ms, struct hello_info *out, char *why,

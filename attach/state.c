@@ -7,7 +7,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -31,6 +30,7 @@ static bool one_line(const char *text)
 
 int state_keep(const struct state *s, char *why, size_t cap)
 {
+	struct flock whole = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
 	char path[300];
 	int fd, ret = 0;
 
@@ -41,8 +41,8 @@ int state_keep(const struct state *s, char *why, size_t cap)
 		return ret;
 	}
 	fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644);
-	if (fd < 0 || flock(fd, LOCK_EX | LOCK_NB)) {
-		ret = errno == EWOULDBLOCK ? -EBUSY : -errno;
+	if (fd < 0 || fcntl(fd, F_OFD_SETLK, &whole)) {
+		ret = errno == EAGAIN || errno == EACCES ? -EBUSY : -errno;
 		snprintf(why, cap, "%s: %s", path,
 			 ret == -EBUSY ? "another mpio-attach keeps that device" : strerror(errno));
 		goto err;
@@ -61,14 +61,12 @@ err:
 	return ret;
 }
 
-void state_drop(int fd, int index, bool remove)
+void state_remove(int index)
 {
 	char path[300];
 
 	file_of(index, path, sizeof(path));
-	if (remove)
-		unlink(path);
-	close(fd);
+	unlink(path);
 }
 
 static void take_line(struct state *s, char *line)
@@ -91,6 +89,7 @@ static void take_line(struct state *s, char *line)
 
 bool state_read(int index, struct state *s)
 {
+	struct flock whole = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
 	char path[300], *line = NULL;
 	size_t room = 0;
 	FILE *f;
@@ -103,7 +102,7 @@ bool state_read(int index, struct state *s)
 	while (getline(&line, &room, f) > 0)
 		take_line(s, line);
 	free(line);
-	if (!flock(fileno(f), LOCK_SH | LOCK_NB)) /* nobody holds it: that process has gone */
+	if (fcntl(fileno(f), F_OFD_GETLK, &whole) || whole.l_type == F_UNLCK) /* that process has gone */
 		s->pid = 0;
 	fclose(f);
 	return s->export[0] && s->id[0];

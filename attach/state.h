@@ -21,9 +21,11 @@ struct state {
 	char socket[256];
 };
 
-/* Writes s and holds it: a descriptor, to be closed by state_drop(), or -errno (-EBUSY: another process keeps it). */
+/* Writes s and locks it: a descriptor that holds the lock, or -errno (-EBUSY: another process has it). */
 int state_keep(const struct state *s, char *why, size_t cap) __attribute__((warn_unused_result));
-void state_drop(int fd, int index, bool remove);
+
+/* Forgets the device; for its keeper, or where there is none. */
+void state_remove(int index);
 
 /* What is written about a device. false: nothing, or nothing sensible. */
 bool state_read(int index, struct state *s);
