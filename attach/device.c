@@ -65,6 +65,19 @@ uint64_t device_size(int index)
 	return strtoull(attribute(index, "size", line, sizeof(line)), NULL, 10) * 512;
 }
 
+int device_queues(int index)
+{
+	char path[64];
+	int n = 0;
+
+	for (; n < ATTACH_CONNECTIONS_MAX; n++) {
+		snprintf(path, sizeof(path), "/sys/block/nbd%d/mq/%d", index, n);
+		if (access(path, F_OK))
+			break;
+	}
+	return n;
+}
+
 const char *device_backend(int index, char id[HELLO_ID_MAX])
 {
 	attribute(index, "backend", id, HELLO_ID_MAX);

@@ -7,6 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include "hello.h"
+#include "options.h"
 
 /* N of "/dev/nbdN" or "nbdN", -1 if it is neither. */
 int device_index(const char *name);
@@ -15,6 +16,9 @@ bool device_connected(int index);
 
 /* Bytes; 0 unless it is there. */
 uint64_t device_size(int index);
+
+/* One for each connection it was given at first; 0 unless it is there. At most ATTACH_CONNECTIONS_MAX. */
+int device_queues(int index);
 
 /* The identifier it was connected under, "" without one. Returns id. */
 const char *device_backend(int index, char id[HELLO_ID_MAX]);
