@@ -14,7 +14,7 @@
 
 /*
  * What mpiod may hold a request for by default: 120 s without a path, 15 s for a fence, 30 s for the command.
- * A request that the kernel repeats while mpiod still has it is written twice.
+ * What the kernel repeats while mpiod still has it is written twice, one after the other, and no_path_timeout would begin anew.
  */
 #define DEFAULT_TIMEOUT 180U
 
