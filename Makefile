@@ -135,7 +135,7 @@ bench bench-failover:
 
 # ---- lint: all of it has to be silent, but for clang-format, which only advises ----
 
-C_FILES := $(wildcard conf/*.[ch] policy/*.[ch] transport/*.[ch] daemon/*.[ch] t/*/*.[ch] t/unit/*/*.c)
+C_FILES := $(wildcard attach/*.[ch] conf/*.[ch] policy/*.[ch] transport/*.[ch] daemon/*.[ch] t/*/*.[ch] t/unit/*/*.c)
 SCRIPTS := .ci/run t/run t/deps $(wildcard t/*.sh t/*/*.sh contrib/*.sh contrib/*/*.sh)
 MAN = $(wildcard contrib/man/*.[158]) $(B)/man/mpiod.conf.5
 lint: $(B)/man/mpiod.conf.5
@@ -156,7 +156,10 @@ UNITS := $(wildcard contrib/systemd/*.service contrib/systemd/*.socket)
 SYSUSERS := $(wildcard contrib/systemd/*.sysusers)
 completionsdir ?= $(prefix)/share/bash-completion/completions
 
-INSTALLED = $(sbindir)/mpiod $(completionsdir)/mpioctl $(bindir)/mpioctl $(docdir)/mpiod.conf.example \
+UDEV := $(wildcard contrib/udev/*.rules)
+udevdir ?= $(if $(filter /usr,$(prefix)),/lib/udev/rules.d,$(sysconfdir)/udev/rules.d)
+
+INSTALLED = $(sbindir)/mpiod $(sbindir)/mpio-attach $(UDEV:contrib/udev/%=$(udevdir)/%) $(completionsdir)/mpioctl $(bindir)/mpioctl $(docdir)/mpiod.conf.example \
 	$(foreach m,$(MAN),$(mandir)/man$(patsubst .%,%,$(suffix $m))/$(notdir $m)) \
 	$(UNITS:contrib/systemd/%=$(unitdir)/%) $(SYSUSERS:contrib/systemd/%.sysusers=$(sysusersdir)/%.conf)
 
@@ -164,6 +167,8 @@ INSTALLED = $(sbindir)/mpiod $(completionsdir)/mpioctl $(bindir)/mpioctl $(docdi
 install: all
 	install -D -m 755 $(B)/mpiod $(DESTDIR)$(sbindir)/mpiod
 	install -D -m 755 $(B)/mpioctl $(DESTDIR)$(bindir)/mpioctl
+	install -D -m 755 $(B)/mpio-attach $(DESTDIR)$(sbindir)/mpio-attach
+	@set -e; for u in $(UDEV); do install -v -D -m 644 $$u $(DESTDIR)$(udevdir)/$${u##*/}; done
 	install -D -m 644 mpiod.conf.example $(DESTDIR)$(docdir)/mpiod.conf.example
 	install -D -m 644 contrib/completions/mpioctl.bash $(DESTDIR)$(completionsdir)/mpioctl
 	install -d -m 755 $(DESTDIR)$(sysconfdir)/mpiod
@@ -171,7 +176,7 @@ install: all
 		install -v -D -m 644 $$m $(DESTDIR)$(mandir)/man$${m##*.}/$${m##*/}; \
 	done
 	@install -d $(DESTDIR)$(unitdir); set -e; for u in $(UNITS); do \
-		sed 's,/usr/sbin/mpiod,$(sbindir)/mpiod,g' $$u > $(DESTDIR)$(unitdir)/$${u##*/}; \
+		sed 's,/usr/sbin/mpio,$(sbindir)/mpio,g' $$u > $(DESTDIR)$(unitdir)/$${u##*/}; \
 	done
 	@set -e; for u in $(SYSUSERS); do \
 		install -v -D -m 644 $$u $(DESTDIR)$(sysusersdir)/$$(basename $$u .sysusers).conf; \
@@ -188,7 +193,7 @@ deps:
 	@t/deps build
 
 help:
-	@echo 'make             build mpiod and mpioctl (needs the packages of "make deps")'
+	@echo 'make             build mpiod, mpioctl and mpio-attach (needs the packages of "make deps")'
 	@echo 'make demo        watch it: a target, two cables, and what happens when they are pulled; KEEP=1 leaves it up'
 	@echo 'make check       all tests, with sanitizers; TESTS="t/system/reset.sh ..." picks system tests'
 	@echo 'make sim         the simulation; SEEDS=N seeds, or SEED=S for one again'
