@@ -22,7 +22,7 @@ PROGRAM_SRC := daemon/main.c $(wildcard daemon/mpioctl*.c) conf/gendoc.c
 LIB_SRC := $(filter-out $(PROGRAM_SRC),$(wildcard conf/*.c policy/*.c transport/*.c daemon/*.c))
 LIB_OBJ := $(LIB_SRC:%.c=$(B)/%.o)
 
-all: $(B)/mpiod $(B)/mpioctl $(B)/nbdkit-mpio-plugin.so $(B)/man/mpiod.conf.5
+all: $(B)/mpiod $(B)/mpioctl $(B)/mpio-attach $(B)/nbdkit-mpio-plugin.so $(B)/man/mpiod.conf.5
 
 $(B)/libmpio.a: $(LIB_OBJ) | $(B)/libiscsi-batch.a
 	@rm -f $@; $(AR) rcs $@ $^
@@ -41,6 +41,21 @@ $(B)/mpioctl: $(patsubst %.c,$(B)/%.o,$(wildcard daemon/mpioctl*.c)) $(B)/libmpi
 PLUGIN_OBJ := $(patsubst %.c,$(B)/%.o,$(wildcard plugin/*.c))
 $(B)/nbdkit-mpio-plugin.so: $(PLUGIN_OBJ) $(B)/libmpio.a
 	$(CC) -shared $(SAN) $(LDFLAGS) -Wl,--exclude-libs,ALL -o $@ $^ $(LIBS)
+# mpio-attach shares nothing with the others but the NBD protocol's numbers.
+ATTACH_DEPS := libnl-genl-3.0 libnl-3.0 jansson libsystemd
+ATTACH_OBJ := $(patsubst %.c,$(B)/%.o,$(filter-out attach/main.c,$(wildcard attach/*.c)))
+ATTACH_LIBS = $(shell pkg-config --libs $(ATTACH_DEPS)) -lev
+$(ATTACH_OBJ): ALL_CFLAGS += $(shell pkg-config --cflags $(ATTACH_DEPS))
+
+$(B)/libattach.a: $(ATTACH_OBJ)
+	@rm -f $@; $(AR) rcs $@ $^
+
+$(B)/mpio-attach: $(B)/attach/main.o $(B)/libattach.a
+	$(CC) $(SAN) $(LDFLAGS) -o $@ $^ $(ATTACH_LIBS)
+
+$(B)/unit/attach/%: t/unit/attach/%.c $(B)/libattach.a
+	@mkdir -p $(@D)
+	$(CC) $(ALL_CFLAGS) -I. -o $@ $< $(B)/libattach.a $(ATTACH_LIBS) $(shell pkg-config --cflags --libs check)
 
 $(B)/gendoc: $(B)/conf/gendoc.o $(B)/libmpio.a
 	$(CC) $(SAN) $(LDFLAGS) -o $@ $^ $(LIBS)
@@ -52,7 +67,7 @@ $(B)/man/mpiod.conf.5: contrib/man/mpiod.conf.5.in $(B)/gendoc
 	sed -e '/^@KEYS@$$/{r $@.keys' -e 'd}' $< > $@
 
 have-deps:
-	@pkg-config --exists $(DEPS) 2>/dev/null || { echo 'Packages are missing: make deps'; exit 1; }
+	@pkg-config --exists $(DEPS) $(ATTACH_DEPS) 2>/dev/null || { echo 'Packages are missing: make deps'; exit 1; }
 
 $(B)/%.o: %.c | have-deps
 	@mkdir -p $(@D)
@@ -128,7 +143,7 @@ bench bench-failover:
 
 # ---- lint: all of it has to be silent, but for clang-format, which only advises ----
 
-C_FILES := $(wildcard conf/*.[ch] policy/*.[ch] transport/*.[ch] daemon/*.[ch] plugin/*.[ch] t/*/*.[ch] t/unit/*/*.c)
+C_FILES := $(wildcard attach/*.[ch] conf/*.[ch] policy/*.[ch] transport/*.[ch] daemon/*.[ch] plugin/*.[ch] t/*/*.[ch] t/unit/*/*.c)
 SCRIPTS := .ci/run t/run t/deps $(wildcard t/*.sh t/*/*.sh contrib/*.sh contrib/*/*.sh)
 MAN = $(wildcard contrib/man/*.[158]) $(B)/man/mpiod.conf.5
 lint: $(B)/man/mpiod.conf.5
@@ -152,7 +167,10 @@ UNITS := $(wildcard contrib/systemd/*.service contrib/systemd/*.socket)
 SYSUSERS := $(wildcard contrib/systemd/*.sysusers)
 completionsdir ?= $(prefix)/share/bash-completion/completions
 
-INSTALLED = $(sbindir)/mpiod $(plugindir)/nbdkit-mpio-plugin.so $(completionsdir)/mpioctl $(bindir)/mpioctl $(docdir)/mpiod.conf.example \
+UDEV := $(wildcard contrib/udev/*.rules)
+udevdir ?= $(if $(filter /usr,$(prefix)),/lib/udev/rules.d,$(sysconfdir)/udev/rules.d)
+
+INSTALLED = $(sbindir)/mpiod $(sbindir)/mpio-attach $(plugindir)/nbdkit-mpio-plugin.so $(UDEV:contrib/udev/%=$(udevdir)/%) $(completionsdir)/mpioctl $(bindir)/mpioctl $(docdir)/mpiod.conf.example \
 	$(foreach m,$(MAN),$(mandir)/man$(patsubst .%,%,$(suffix $m))/$(notdir $m)) \
 	$(UNITS:contrib/systemd/%=$(unitdir)/%) $(SYSUSERS:contrib/systemd/%.sysusers=$(sysusersdir)/%.conf)
 
@@ -161,6 +179,8 @@ install: all
 	install -D -m 755 $(B)/mpiod $(DESTDIR)$(sbindir)/mpiod
 	install -D -m 755 $(B)/mpioctl $(DESTDIR)$(bindir)/mpioctl
 	install -D -m 755 $(B)/nbdkit-mpio-plugin.so $(DESTDIR)$(plugindir)/nbdkit-mpio-plugin.so
+	install -D -m 755 $(B)/mpio-attach $(DESTDIR)$(sbindir)/mpio-attach
+	@set -e; for u in $(UDEV); do install -v -D -m 644 $$u $(DESTDIR)$(udevdir)/$${u##*/}; done
 	install -D -m 644 mpiod.conf.example $(DESTDIR)$(docdir)/mpiod.conf.example
 	install -D -m 644 contrib/completions/mpioctl.bash $(DESTDIR)$(completionsdir)/mpioctl
 	install -d -m 755 $(DESTDIR)$(sysconfdir)/mpiod
@@ -168,7 +188,7 @@ install: all
 		install -v -D -m 644 $$m $(DESTDIR)$(mandir)/man$${m##*.}/$${m##*/}; \
 	done
 	@install -d $(DESTDIR)$(unitdir); set -e; for u in $(UNITS); do \
-		sed 's,/usr/sbin/mpiod,$(sbindir)/mpiod,g' $$u > $(DESTDIR)$(unitdir)/$${u##*/}; \
+		sed 's,/usr/sbin/mpio,$(sbindir)/mpio,g' $$u > $(DESTDIR)$(unitdir)/$${u##*/}; \
 	done
 	@set -e; for u in $(SYSUSERS); do \
 		install -v -D -m 644 $$u $(DESTDIR)$(sysusersdir)/$$(basename $$u .sysusers).conf; \
@@ -185,7 +205,7 @@ deps:
 	@t/deps build
 
 help:
-	@echo 'make             build mpiod and mpioctl (needs the packages of "make deps")'
+	@echo 'make             build mpiod, mpioctl and mpio-attach (needs the packages of "make deps")'
 	@echo 'make demo        watch it: a target, two cables, and what happens when they are pulled; KEEP=1 leaves it up'
 	@echo 'make check       all tests, with sanitizers; TESTS="t/system/reset.sh ..." picks system tests'
 	@echo 'make sim         the simulation; SEEDS=N seeds, or SEED=S for one again'

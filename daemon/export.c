@@ -32,15 +32,17 @@ static struct request *request_of(struct nbd_req *req)
 	return (struct request *)(void *)req->priv;
 }
 
-static void describe(const struct lun *l, struct nbd_export *out)
+/* mpio-attach reads the description: the device identifier, then " block=" and the LUN's own block size. */
+static void describe(struct server *sv, const struct lun *l, struct nbd_export *out)
 {
 	uint32_t pref = l->block_size;
 
 	if (pref < 4096)
 		pref = 4096;
+	snprintf(sv->description, sizeof(sv->description), "%s block=%u", l->id, l->block_size);
 	*out = (struct nbd_export){
 		.name = l->name,
-		.description = l->id,
+		.description = sv->description,
 		.size = l->size,
 		.min_block = 1, /* partial blocks are read, modified and written */
 		.pref_block = pref,
@@ -84,7 +86,7 @@ static bool on_open(void *arg, const char *name, struct nbd_export *out, void **
 	}
 	if (!l)
 		return false;
-	describe(l, out);
+	describe(sv, l, out);
 	*handle = l;
 	return true;
 }
@@ -104,7 +106,7 @@ static bool on_list(void *arg, int i, struct nbd_export *out)
 
 	if (!l)
 		return false;
-	describe(l, out);
+	describe(sv, l, out);
 	return true;
 }
 

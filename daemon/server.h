@@ -11,6 +11,7 @@
 #include <ev.h>
 #include "../transport/iscsi.h"
 #include "../transport/nbd.h"
+#include "../transport/scsi.h"
 #include "control.h"
 #include "engine.h"
 #include "events.h"
@@ -60,6 +61,7 @@ struct server {
 	ev_timer drain;         /* while stopping */
 	ev_tstamp stop_by;      /* 0: not stopping */
 	bool told_doubt;
+	char description[SCSI_ID_MAX + 24]; /* of the export that was asked for last */
 	double release_by;     /* registrations are given up until then; 0: not begun */
 };
 

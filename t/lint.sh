@@ -32,11 +32,13 @@ includes() {
 		policy/*:../transport/scsi.h) ;;
 		policy/*:../*) echo "$f includes $inc" ;;
 		daemon/*:../transport/* | daemon/*:../policy/* | daemon/*:../conf/*) ;;
+		attach/*:../transport/nbd_proto.h) ;;
+		attach/*:../*) echo "$f includes $inc" ;;
 		daemon/*:../*) echo "$f includes $inc" ;;
 		plugin/*:../transport/* | plugin/*:../conf/* | plugin/*:../daemon/*) ;;
 		plugin/*:../*) echo "$f includes $inc" ;;
 		esac
-	done < <(grep -nE '^#include "' "${c_files[@]}" | grep -E '^(conf|policy|transport|daemon|plugin)/' |
+	done < <(grep -nE '^#include "' "${c_files[@]}" | grep -E '^(attach|conf|policy|transport|daemon|plugin)/' |
 		sed -E 's/#include "([^"]*)".*/\1/')
 	# a header of another folder under another name would slip through the above
 	grep -nE '^#include [<"](conf|policy|transport|daemon)/' "${c_files[@]}" |
@@ -70,7 +72,7 @@ cpp() {
 		'-Djson_object_foreach(o,k,v)=for (; (k = foreach_key(o, &v));)' \
 		--inline-suppr --suppress=missingIncludeSystem --suppress=unusedFunction \
 		--suppress=unmatchedSuppression -j "${JOBS:-2}" -I. -DMPIOD_VERSION='"0"' \
-		conf policy transport daemon plugin t/tools t/target
+		attach conf policy transport daemon plugin t/tools t/target
 }
 
 man_pages() {
