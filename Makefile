@@ -6,7 +6,8 @@ CFLAGS ?= -O2 -g
 B ?= build
 VERSION := 0.1.0
 
-WARN := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wno-unused-parameter -Wno-format-truncation
+WARN := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wno-unused-parameter -Wno-format-truncation \
+	$(if $(findstring clang,$(CC)),-Wno-unknown-warning-option)
 SAN := $(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-omit-frame-pointer -fno-sanitize-recover=all)
 DEPS := inih jansson libsystemd libmnl libmicrohttpd
 ALL_CFLAGS = -std=gnu11 -D_GNU_SOURCE $(WARN) $(SAN) -MMD -MP -DMPIOD_VERSION='"$(VERSION)"' \
@@ -104,6 +105,22 @@ check:
 	@B=$(CHECK_B) PLAIN_B=$(B) t/run $(UNIT:$(B)/%=$(CHECK_B)/%) \
 		"$(CHECK_B)/sim-engine --seeds $(SAN_SEEDS)" "$(B)/sim-engine --seeds $(SEEDS)" \
 		t/sim/mutations.sh $(TESTS)
+
+# ---- fuzzing: t/fuzz/NAME.c with libFuzzer; make fuzz T=NAME SECONDS=N, and a short run in make check ----
+
+FUZZ_B ?= build-fuzz
+FUZZ := $(patsubst t/fuzz/%.c,%,$(wildcard t/fuzz/*.c))
+FUZZ_MAKE = $(MAKE) --no-print-directory -s B=$(FUZZ_B) CC=clang CFLAGS="-O1 -g" SANITIZE=fuzzer-no-link,address,undefined
+$(B)/fuzz/%: t/fuzz/%.c $(B)/libmpio.a
+	@mkdir -p $(@D)
+	$(CC) $(ALL_CFLAGS) -fsanitize=fuzzer -I. -It/unit/transport -It/unit/daemon -o $@ $< $(B)/libmpio.a $(LIBS)
+
+fuzzers: $(FUZZ:%=$(B)/fuzz/%)
+SECONDS ?= 60
+fuzz:
+	@t/deps fuzz
+	@$(FUZZ_MAKE) -j$(shell nproc) $(FUZZ_B)/fuzz/$(or $(T),$(error T is one of: $(FUZZ)))
+	@B=$(FUZZ_B) t/fuzz/run.sh $(T) $(SECONDS)
 
 # ---- what a person can watch ----
 
