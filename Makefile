@@ -7,7 +7,7 @@ B ?= build
 VERSION := 0.1.0
 
 WARN := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wno-unused-parameter -Wno-format-truncation \
-	$(if $(findstring clang,$(CC)),-Wno-unknown-warning-option)
+	$(if $(findstring clang,$(CC)),-Wno-unknown-warning-option -Wno-gnu-variable-sized-type-not-at-end)
 SAN := $(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-omit-frame-pointer -fno-sanitize-recover=all)
 DEPS := inih jansson libsystemd libmnl libmicrohttpd
 ALL_CFLAGS = -std=gnu11 -D_GNU_SOURCE $(WARN) $(SAN) -MMD -MP -DMPIOD_VERSION='"$(VERSION)"' \

@@ -19,7 +19,9 @@
 #include "transport/nbd_proto.h"
 
 #define WAIT_S 60.
+#ifndef DISK_BYTES
 #define DISK_BYTES (40ULL << 20)
+#endif
 #define EXPORTS 3
 
 struct job {
