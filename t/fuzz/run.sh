@@ -13,7 +13,7 @@ seconds=${2:-}
 corpus=t/fuzz/corpus/$name
 found=$B/corpus/$name
 mkdir -p "$corpus" "$found"
-args=(-max_len=4096 -timeout=20 -rss_limit_mb=2048 -verbosity=1 -artifact_prefix="$B/crash-$name-")
+args=(-max_len=8192 -timeout=20 -rss_limit_mb=2048 -verbosity=1 -artifact_prefix="$B/crash-$name-")
 dict=t/fuzz/$name.dict
 [ ! -e "$dict" ] || args+=(-dict="$dict")
 export ASAN_OPTIONS=${ASAN_OPTIONS:-detect_leaks=1:abort_on_error=0}:allocator_may_return_null=1
