@@ -102,9 +102,10 @@ check:
 	@$(MAKE) --no-print-directory -s -k -j$(shell nproc) B=$(CHECK_B) SANITIZE=address,undefined \
 		CFLAGS="-O1 -g" all unit tools $(if $(SIM),$(CHECK_B)/sim-engine)
 	@$(MAKE) --no-print-directory -s -j$(shell nproc) all $(B)/tools/nbd-load $(B)/sim-engine
+	@$(FUZZ_MAKE) -k -j$(shell nproc) fuzzers
 	@B=$(CHECK_B) PLAIN_B=$(B) t/run $(UNIT:$(B)/%=$(CHECK_B)/%) \
 		"$(CHECK_B)/sim-engine --seeds $(SAN_SEEDS)" "$(B)/sim-engine --seeds $(SEEDS)" \
-		t/sim/mutations.sh $(TESTS)
+		t/sim/mutations.sh $(FUZZ:%="t/fuzz/run.sh %") $(TESTS)
 
 # ---- fuzzing: t/fuzz/NAME.c with libFuzzer; make fuzz T=NAME SECONDS=N, and a short run in make check ----
 
@@ -113,14 +114,14 @@ FUZZ := $(patsubst t/fuzz/%.c,%,$(wildcard t/fuzz/*.c))
 FUZZ_MAKE = $(MAKE) --no-print-directory -s B=$(FUZZ_B) CC=clang CFLAGS="-O1 -g" SANITIZE=fuzzer-no-link,address,undefined
 $(B)/fuzz/%: t/fuzz/%.c $(B)/libmpio.a
 	@mkdir -p $(@D)
-	$(CC) $(ALL_CFLAGS) -fsanitize=fuzzer -I. -It/unit/transport -It/unit/daemon -o $@ $< $(B)/libmpio.a $(LIBS)
+	$(CC) $(ALL_CFLAGS) -fsanitize=fuzzer -I. -o $@ $< $(B)/libmpio.a $(LIBS)
 
 fuzzers: $(FUZZ:%=$(B)/fuzz/%)
 SECONDS ?= 60
 fuzz:
 	@t/deps fuzz
 	@$(FUZZ_MAKE) -j$(shell nproc) $(FUZZ_B)/fuzz/$(or $(T),$(error T is one of: $(FUZZ)))
-	@B=$(FUZZ_B) t/fuzz/run.sh $(T) $(SECONDS)
+	@FUZZ_B=$(FUZZ_B) t/fuzz/run.sh $(T) $(SECONDS)
 
 # ---- what a person can watch ----
 
@@ -193,6 +194,7 @@ help:
 	@echo 'make demo        watch it: a target, two cables, and what happens when they are pulled; KEEP=1 leaves it up'
 	@echo 'make check       all tests, with sanitizers; TESTS="t/system/reset.sh ..." picks system tests'
 	@echo 'make sim         the simulation; SEEDS=N seeds, or SEED=S for one again'
+	@echo 'make fuzz        T=NAME SECONDS=N: one of t/fuzz ($(FUZZ))'
 	@echo 'make lint        clang-tidy, cppcheck, shellcheck, manual pages, includes'
 	@echo 'make bench       speed and CPU beside the storage daemon of QEMU; ROUNDS=5 RUNTIME=3'
 	@echo 'make bench-failover   20 pulls of each kind; COUNT=20'
@@ -201,5 +203,5 @@ help:
 	@echo 'make clean'
 	@echo 'B=DIR builds elsewhere, SANITIZE=address,undefined with sanitizers.'
 
-.PHONY: all have-deps unit tools sim check demo bench bench-failover lint install uninstall clean deps help
+.PHONY: all have-deps unit tools sim check fuzz fuzzers demo bench bench-failover lint install uninstall clean deps help
 -include $(shell [ -d $(B) ] && find $(B) -name '*.d')

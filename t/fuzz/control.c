@@ -7,7 +7,7 @@
 #include "daemon/control.h"
 #include "daemon/control_cmd.h"
 #include "daemon/log.h"
-#include "model.h"
+#include "t/unit/daemon/model.h"
 
 #include <fcntl.h>
 #include <jansson.h>

@@ -8,7 +8,7 @@
 
 #include "fuzz.h"
 #define DISK_BYTES (64ULL << 10)
-#include "nbd_world.h"
+#include "t/unit/transport/nbd_world.h"
 
 #define ANSWER_MAX (8U << 20) /* kept, for a look at its form */
 

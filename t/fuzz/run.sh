@@ -1,11 +1,11 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
 # t/fuzz/run.sh NAME [SECONDS]: fuzzes one target. Without SECONDS the corpus and a few thousand runs that are
-# the same each time, as a test; with it, for that long: what is new goes to $B/corpus/NAME, crashes to $B/crash-NAME-*.
+# the same each time, as a test; with it, for that long: what is new goes to build-fuzz/corpus/NAME, crashes to build-fuzz/crash-NAME-*.
 # t/fuzz/run.sh --merge NAME: takes over from there what reaches something new.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
-B=${B:-build-fuzz}
+B=${FUZZ_B:-build-fuzz}
 merge=
 [ "${1:-}" != --merge ] || { merge=1; shift; }
 name=${1:?NAME}
@@ -36,7 +36,7 @@ log=$(mktemp -d)
 trap 'rm -rf "$log"' EXIT
 "$B/fuzz/$name" "${args[@]}" "$corpus"/* >"$log/files" 2>&1 || { tail -n 60 "$log/files"; exit 1; }
 mkdir "$log/new"
-"$B/fuzz/$name" "${args[@]}" -seed=1 -runs="${RUNS:-5000}" "$log/new" "$corpus" >"$log/runs" 2>&1 || {
+"$B/fuzz/$name" "${args[@]}" -seed=1 -runs="${RUNS:-3000}" "$log/new" "$corpus" >"$log/runs" 2>&1 || {
 	tail -n 60 "$log/runs"
 	exit 1
 }

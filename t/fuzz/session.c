@@ -6,7 +6,7 @@
  */
 #include "fuzz.h"
 #include <fcntl.h>
-#include "fake_target.h"
+#include "t/unit/transport/fake_target.h"
 
 enum {
 	HOW_RAW_LOGIN = 1, /* the input is the login answer, too */
