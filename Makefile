@@ -184,7 +184,7 @@ uninstall:
 	@rmdir $(DESTDIR)$(docdir) $(DESTDIR)$(sysconfdir)/mpiod 2>/dev/null || true
 
 clean:
-	rm -rf build build-check
+	rm -rf build build-check build-fuzz
 
 deps:
 	@t/deps build

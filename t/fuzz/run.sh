@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 # t/fuzz/run.sh NAME [SECONDS]: fuzzes one target. Without SECONDS the corpus and a few thousand runs that are
 # the same each time, as a test; with it, for that long: what is new goes to build-fuzz/corpus/NAME, crashes to build-fuzz/crash-NAME-*.
-# t/fuzz/run.sh --merge NAME: takes over from there what reaches something new.
+# t/fuzz/run.sh --merge NAME: takes over from there what reaches something new, in as few files as will do.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 B=${FUZZ_B:-build-fuzz}
@@ -21,7 +21,7 @@ export ASAN_OPTIONS=${ASAN_OPTIONS:-detect_leaks=1:abort_on_error=0}:allocator_m
 if [ -n "$merge" ]; then
 	new=$(mktemp -d)
 	trap 'rm -rf "$new"' EXIT
-	"$B/fuzz/$name" "${args[@]}" -merge=1 "$new" "$corpus" "$found"
+	"$B/fuzz/$name" "${args[@]}" -set_cover_merge=1 "$new" "$corpus" "$found"
 	rm -rf "$corpus"
 	mkdir "$corpus"
 	cp "$new"/* "$corpus"
