@@ -250,8 +250,8 @@ START_TEST(cve_2022_0485_a_failed_read_has_no_data)
 END_TEST
 
 /*
- * nbdkit 2025-47711 and qemu 2020-1711: an extent longer than what was asked for, from behind. qemu's came from a target's GET
- * LBA STATUS, which is ours, too.
+ * nbdkit 2025-47711 and qemu 2020-1711: an extent longer than what was asked for, from behind. qemu's came from a
+ * target's GET LBA STATUS, which is ours, too.
  */
 START_TEST(cve_2025_47711_and_2020_1711_extents_beyond_the_request)
 {
