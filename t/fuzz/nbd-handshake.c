@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* All that a client may say from the greeting on. First byte: HOW_ bits, second: sizes of the pieces. */
+/* All that a client may say from the greeting on. First byte: HOW_ bits, second: sizes of the pieces, third: WHAT_ bits. */
 #include "nbd_client.h"
 
 /* The replies to options are well formed, up to the one after which other rules hold. */
@@ -18,10 +18,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct feed f = { data, size };
 	uint8_t how = feed_u8(&f);
 	struct pieces s = { 0, feed_u8(&f) };
+	uint8_t what = feed_u8(&f);
 
 	world_up();
 	client_begin(client());
-	client_send(&f, how, &s);
+	client_send(&f, how, what, &s);
 	client_end(how);
 	if (!(how & HOW_CLOSE) && !client_io.lost)
 		check_replies();

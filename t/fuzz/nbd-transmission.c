@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Requests on an open export. First byte: HOW_ bits, second: sizes of the pieces, third: export, kind of replies.
+ * Requests on an open export. First byte: HOW_ bits, second: sizes of the pieces, third: WHAT_ bits, export, kind of replies.
  */
 #include "nbd_client.h"
 
@@ -40,8 +40,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	uint8_t what = feed_u8(&f);
 
 	world_up();
-	client_begin(opened(export_names[what % EXPORTS], what & 128));
-	client_send(&f, how, &s);
+	client_begin(opened(export_names[(what & 15) % EXPORTS], what & 128));
+	client_send(&f, how, what, &s);
 	client_end(how);
 	if (!(how & HOW_CLOSE) && what & 128 && !client_io.lost)
 		check_replies(size / NBD_REQUEST_HEAD + 1);

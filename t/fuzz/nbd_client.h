@@ -9,6 +9,7 @@
 #include "fuzz.h"
 #define DISK_BYTES (64ULL << 10)
 #include "t/unit/transport/nbd_world.h"
+#include "transport/nbd_internal.h"
 
 #define ANSWER_MAX (8U << 20) /* kept, for a look at its form */
 
@@ -60,14 +61,84 @@ enum {
 	HOW_QUIESCE = 128, /* the server is on its way to an orderly end */
 };
 
+/* Of the third byte, for all that the target does not use itself. */
+enum {
+	WHAT_RESTART = 64, /* in the middle another process takes over */
+	WHAT_ORPHAN = 32,  /* which does not know the exports at first */
+};
+
 static inline void finish_jobs(uint8_t how)
 {
 	for (int i = 0; !list_empty(&w.jobs); i++)
 		job_end(i & 1, how & HOW_ERRORS ? EIO : 0);
 }
 
+static struct {
+	struct nbd_kept k;
+	uint8_t *in;
+	char *export;
+	int n;
+} kept;
+
+static inline const char *kept_name(void *arg, void *handle)
+{
+	return export_names[(int *)handle - w.users];
+}
+
+static inline bool no_export(void *arg, const char *name, struct nbd_export *out, void **handle)
+{
+	return false;
+}
+
+static inline void keep_listener(void *to, const char *addr, int fd) {}
+
+static inline void keep_conn(void *to, const struct nbd_kept *k)
+{
+	kept.k = *k;
+	kept.k.fd = fcntl(k->fd, F_DUPFD_CLOEXEC, 0);
+	kept.k.in = kept.in = feed_exact(k->in, k->in_len);
+	kept.k.export = kept.export = k->export ? strdup(k->export) : NULL;
+	kept.n++;
+}
+
+/* What is under way comes to its end, and a new server goes on; or the old one, if it takes too long. */
+static inline void restart(uint8_t how, uint8_t what)
+{
+	struct nbd_server *old = w.server;
+
+	nbd_server_finish(old);
+	for (int i = 0; i < 20 && !nbd_server_still(old); i++) {
+		turn();
+		client_take();
+		finish_jobs(how);
+	}
+	if (!nbd_server_still(old)) {
+		nbd_server_go_on(old);
+		return;
+	}
+	old->cb.name = kept_name;
+	kept.n = 0;
+	nbd_server_keep(old, keep_conn, keep_listener, NULL);
+	ck_assert_int_le(kept.n, 1);
+	w.server = nbd_server_new(w.loop, w.pool, &old->lim, &old->cb, NULL);
+	ck_assert_ptr_nonnull(w.server);
+	nbd_server_stop(old);
+	finish_jobs(how); /* of a client that has gone */
+	nbd_server_free(old);
+	if (!kept.n)
+		return;
+	if (what & WHAT_ORPHAN)
+		w.server->cb.open = no_export;
+	(void)!nbd_server_adopt(w.server, &kept.k);
+	free(kept.in);
+	free(kept.export);
+	turn();
+	w.server->cb.open = world_open;
+	nbd_server_exports(w.server);
+}
+
 /* Sends all of f. Nobody waits for anything: what the server does not take is dropped with the client. */
-static inline void client_send(struct feed *f, uint8_t how, struct pieces *s)
+static inline void client_send(struct feed *f, uint8_t how, uint8_t what, struct pieces *s)
 {
 	int stuck = 0, n = 0;
 
@@ -90,7 +161,9 @@ static inline void client_send(struct feed *f, uint8_t how, struct pieces *s)
 			f->n -= (size_t)k;
 			stuck = 0;
 		}
-		if (how & HOW_REFUSE && ++n % 4 == 0) {
+		if (++n == 3 && what & WHAT_RESTART)
+			restart(how, what);
+		if (how & HOW_REFUSE && n % 4 == 0) {
 			w.refuse[n / 4 % 3] = !w.refuse[n / 4 % 3];
 			nbd_server_resume(w.server);
 		}
