@@ -79,6 +79,13 @@ static void op_kill(void *arg, struct session *s)
 	s->io = NULL;
 }
 
+static void op_logout(void *arg, struct session *s)
+{
+	for (unsigned i = 0; i < w.nflights; i++)
+		ck_assert(w.flights[i].s != s);
+	op_kill(arg, s);
+}
+
 static int op_submit(void *arg, struct session *s, struct scsi_cmd *cmd)
 {
 	const struct conn *c = s->io;
@@ -151,7 +158,7 @@ static const struct engine_ops ops = {
 	.attempt_room = 16,
 	.session_start = op_start,
 	.session_kill = op_kill,
-	.session_logout = op_kill,
+	.session_logout = op_logout,
 	.submit = op_submit,
 	.probe = op_probe,
 	.silence = op_silence,
