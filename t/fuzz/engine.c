@@ -18,6 +18,7 @@
 #define LUNS 8
 #define STEPS_MAX 400
 #define SEC 1000000ULL
+#define POISON 0xee /* what a READ left of its buffer that was not good in full */
 
 struct conn {
 	struct session *s;
@@ -86,14 +87,23 @@ static void op_logout(void *arg, struct session *s)
 	op_kill(arg, s);
 }
 
+/* Nobody may take it for data. */
+static void no_poison(const uint8_t *p, size_t n)
+{
+	ck_assert(!memchr(p, POISON, n));
+}
+
 static int op_submit(void *arg, struct session *s, struct scsi_cmd *cmd)
 {
 	const struct conn *c = s->io;
 	uint32_t n = 0;
 
 	ck_assert(c && c->up);
-	for (int i = 0; i < cmd->niov; i++)
+	for (int i = 0; i < cmd->niov; i++) {
 		n += (uint32_t)cmd->iov[i].iov_len;
+		if (cmd->cdb[0] == 0x8a)
+			no_poison(cmd->iov[i].iov_base, cmd->iov[i].iov_len);
+	}
 	ck_assert_uint_eq(n, cmd->len);
 	if (w.refuse || w.nflights == FLIGHTS)
 		return -ENOMEM;
@@ -122,6 +132,8 @@ static void op_request_done(void *arg, struct request *r)
 	ck_assert(j->busy);
 	ck_assert_int_ge(r->err, 0);
 	j->busy = false;
+	if (r->op == REQUEST_READ && !r->err)
+		no_poison(r->data, r->len);
 	buf_put(r->buf);
 }
 
@@ -258,10 +270,25 @@ static uint32_t fill(struct scsi_cmd *cmd, const struct answer *a, bool whole)
 	for (int i = 0; i < cmd->niov; i++) {
 		uint8_t *to = cmd->iov[i].iov_base;
 
-		for (size_t k = 0; k < cmd->iov[i].iov_len && (whole || done < a->n); k++, done++)
+		for (size_t k = 0; k < cmd->iov[i].iov_len && (whole || done < a->n); k++, done++) {
 			to[k] = a->n ? a->b[done % a->n] : 0;
+			if (to[k] == POISON && cmd->cdb[0] == 0x88)
+				to[k] = 0;
+		}
 	}
 	return done;
+}
+
+/* A READ that was not good in full: its buffer holds nothing that anybody may see. */
+static void poison(struct scsi_cmd *cmd)
+{
+	bool good = cmd->status == SCSI_ST_GOOD ||
+		    (cmd->status == SCSI_ST_CHECK_CONDITION && cmd->sense.valid && cmd->sense.key == 1);
+
+	if (cmd->cdb[0] != 0x88 || (cmd->outcome == SCSI_OUT_STATUS && good && cmd->got == cmd->len))
+		return;
+	for (int i = 0; i < cmd->niov; i++)
+		memset(cmd->iov[i].iov_base, POISON, cmd->iov[i].iov_len);
 }
 
 /* Command i has its answer; with bits of how: 1 data is cut, 2 bytes are changed, 4 a status, 8 an outcome. */
@@ -303,6 +330,7 @@ static void answer(unsigned i, uint8_t how, struct feed *f)
 		cmd->outcome = feed_u8(f) % (SCSI_OUT_RESPONSE + 1);
 		cmd->response = feed_u8(f);
 	}
+	poison(cmd);
 	engine_cmd_done(w.e, cmd);
 }
 
