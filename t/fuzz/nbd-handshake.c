@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* All that a client may say from the greeting on. First byte: HOW_ bits, second: sizes of the pieces, third: WHAT_ bits. */
+/*
+ * All that a client may say from the greeting on. First byte: HOW_ bits, second: sizes of the pieces, third:
+ * WHAT_ bits.
+ */
 #include "nbd_client.h"
 
 /* The next option that has left in full; false: there is none, or one that has no option reply. */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Requests on an open export. First byte: HOW_ bits, second: sizes of the pieces, third: WHAT_ bits, export, kind of replies.
+ * Requests on an open export. First byte: HOW_ bits, second: sizes of the pieces, third: WHAT_ bits, export,
+ * kind of replies.
  */
 #include "nbd_client.h"
 
