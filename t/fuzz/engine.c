@@ -223,10 +223,28 @@ static void show(json_t *o)
 	json_decref(o);
 }
 
+/* Each line of the metrics is a comment, or ends in a number. */
+static void show_metrics(void)
+{
+	size_t len;
+	char *text = metrics_text(w.e, &len), *rest = text, *line;
+
+	ck_assert_ptr_nonnull(text);
+	ck_assert_uint_eq(strlen(text), len);
+	while ((line = strsep(&rest, "\n")) && rest) {
+		const char *value = strrchr(line, ' ');
+
+		ck_assert_msg(*line == '#' || (value && value[1 + strspn(value + 1, "0123456789.e+-")] == '\0'),
+			      "no sample: %s", line);
+	}
+	free(text);
+}
+
 static void show_all(void)
 {
 	bool found;
 
+	show_metrics();
 	show(status_json(w.e));
 	show(status_paths_json(w.e, NULL, &found));
 	show(status_reservations_json(w.e, NULL, &found));
