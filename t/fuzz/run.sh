@@ -37,7 +37,7 @@ log=$(mktemp -d)
 trap 'rm -rf "$log"' EXIT
 "$B/fuzz/$name" "${args[@]}" "$corpus"/* >"$log/files" 2>&1 || { tail -n 60 "$log/files"; exit 1; }
 mkdir "$log/new"
-"$B/fuzz/$name" "${args[@]}" -seed=1 -runs="${RUNS:-5000}" "$log/new" "$corpus" >"$log/runs" 2>&1 || {
+"$B/fuzz/$name" "${args[@]}" -seed=1 -runs="${RUNS:-3000}" "$log/new" "$corpus" >"$log/runs" 2>&1 || {
 	tail -n 60 "$log/runs"
 	exit 1
 }
