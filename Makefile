@@ -6,7 +6,8 @@ CFLAGS ?= -O2 -g
 B ?= build
 VERSION := 0.1.0
 
-WARN := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wno-unused-parameter -Wno-format-truncation
+WARN := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wno-unused-parameter -Wno-format-truncation \
+	$(if $(findstring clang,$(CC)),-Wno-unknown-warning-option -Wno-gnu-variable-sized-type-not-at-end)
 SAN := $(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-omit-frame-pointer -fno-sanitize-recover=all)
 DEPS := inih jansson libsystemd libmnl libmicrohttpd nbdkit
 # All of it may become a part of a shared library, and nothing of it is to be called from outside of one.
@@ -125,9 +126,26 @@ check:
 	@$(MAKE) --no-print-directory -s -j$(shell nproc) all $(B)/tools/nbd-load $(B)/sim-engine
 	@$(MAKE) --no-print-directory -s -j$(shell nproc) B=$(TSAN_B) SANITIZE=thread CFLAGS="-O1 -g" \
 		$(TSAN_B)/nbdkit-mpio-plugin.so
+	@$(FUZZ_MAKE) -k -j$(shell nproc) fuzzers
 	@B=$(CHECK_B) PLAIN_B=$(B) TSAN_B=$(abspath $(TSAN_B)) t/run $(UNIT:$(B)/%=$(CHECK_B)/%) \
 		"$(CHECK_B)/sim-engine --seeds $(SAN_SEEDS)" "$(B)/sim-engine --seeds $(SEEDS)" \
-		t/sim/mutations.sh $(TESTS)
+		t/sim/mutations.sh $(FUZZ:%="t/fuzz/run.sh %") $(TESTS)
+
+# ---- fuzzing: t/fuzz/NAME.c with libFuzzer; make fuzz T=NAME SECONDS=N, and a short run in make check ----
+
+FUZZ_B ?= build-fuzz
+FUZZ := $(patsubst t/fuzz/%.c,%,$(wildcard t/fuzz/*.c))
+FUZZ_MAKE = $(MAKE) --no-print-directory -s B=$(FUZZ_B) CC=clang CFLAGS="-O1 -g" SANITIZE=fuzzer-no-link,address,undefined
+$(B)/fuzz/%: t/fuzz/%.c $(B)/libmpio.a
+	@mkdir -p $(@D)
+	$(CC) $(ALL_CFLAGS) -fsanitize=fuzzer -I. -o $@ $< $(B)/libmpio.a $(LIBS)
+
+fuzzers: $(FUZZ:%=$(B)/fuzz/%)
+SECONDS ?= 60
+fuzz:
+	@t/deps fuzz
+	@$(FUZZ_MAKE) -j$(shell nproc) $(FUZZ_B)/fuzz/$(or $(T),$(error T is one of: $(FUZZ)))
+	@FUZZ_B=$(FUZZ_B) t/fuzz/run.sh $(T) $(SECONDS)
 
 # ---- what a person can watch ----
 
@@ -199,7 +217,7 @@ uninstall:
 	@rmdir $(DESTDIR)$(docdir) $(DESTDIR)$(sysconfdir)/mpiod 2>/dev/null || true
 
 clean:
-	rm -rf build build-check build-tsan
+	rm -rf build build-check build-tsan build-fuzz
 
 deps:
 	@t/deps build
@@ -209,6 +227,7 @@ help:
 	@echo 'make demo        watch it: a target, two cables, and what happens when they are pulled; KEEP=1 leaves it up'
 	@echo 'make check       all tests, with sanitizers; TESTS="t/system/reset.sh ..." picks system tests'
 	@echo 'make sim         the simulation; SEEDS=N seeds, or SEED=S for one again'
+	@echo 'make fuzz        T=NAME SECONDS=N: one of t/fuzz ($(FUZZ))'
 	@echo 'make lint        clang-tidy, cppcheck, shellcheck, manual pages, includes'
 	@echo 'make bench       speed and CPU beside the storage daemon of QEMU; ROUNDS=5 RUNTIME=3'
 	@echo 'make bench-failover   20 pulls of each kind; COUNT=20'
@@ -217,5 +236,5 @@ help:
 	@echo 'make clean'
 	@echo 'B=DIR builds elsewhere, SANITIZE=address,undefined with sanitizers.'
 
-.PHONY: all have-deps unit tools sim check demo bench bench-failover lint install uninstall clean deps help
+.PHONY: all have-deps unit tools sim check fuzz fuzzers demo bench bench-failover lint install uninstall clean deps help
 -include $(shell [ -d $(B) ] && find $(B) -name '*.d')
