@@ -147,11 +147,13 @@ static bool same_address(const struct sockaddr_storage *have, const struct socka
 		const struct sockaddr_in *a = (const void *)have, *b = (const void *)want;
 
 		return a->sin_port == b->sin_port && a->sin_addr.s_addr == b->sin_addr.s_addr;
-	} else {
+	}
+	if (want->sa_family == AF_INET6) {
 		const struct sockaddr_in6 *a = (const void *)have, *b = (const void *)want;
 
 		return a->sin6_port == b->sin6_port && !memcmp(&a->sin6_addr, &b->sin6_addr, 16);
 	}
+	return false;
 }
 
 /* A socket for l that is there already. */
@@ -161,9 +163,10 @@ static bool take_inherited(struct listener *l, const struct sockaddr *want)
 
 	list_for_each(pos, &l->server->inherited) {
 		struct inherited *i = list_entry(pos, struct inherited, link);
-		struct sockaddr_storage have = { 0 };
+		struct sockaddr_storage have;
 		socklen_t len = sizeof(have) - 1; /* a path may come without its zero byte */
 
+		memset(&have, 0, sizeof(have));
 		if (i->addr[0] ? strcmp(i->addr, l->addr) != 0 :
 				 getsockname(i->fd, (struct sockaddr *)&have, &len) || !same_address(&have, want))
 			continue;
