@@ -17,7 +17,10 @@ bool device_connected(int index);
 /* Bytes; 0 unless it is there. */
 uint64_t device_size(int index);
 
-/* One for each connection it was given at first; 0 unless it is there. At most ATTACH_CONNECTIONS_MAX. */
+/*
+ * One for each connection it was given at first, but no more than there are processors; 0 unless it is there. At
+ * most ATTACH_CONNECTIONS_MAX.
+ */
 int device_queues(int index);
 
 /* The identifier it was connected under, "" without one. Returns id. */

@@ -84,7 +84,7 @@ static enum attach_exit adopt(struct watch *w, int index)
 	}
 	w->s->index = index;
 	w->size = device_size(index);
-	if (device_queues(index) > 0)
+	if (device_queues(index) > w->connections)
 		w->connections = device_queues(index);
 	lock = state_keep(w->s, why, sizeof(why));
 	if (lock < 0)

@@ -71,7 +71,7 @@ static void retry_in(struct watch *w, double seconds)
 
 static void lose(struct watch *w)
 {
-	if (!w->lost) {
+	if (!w->lost || w->offered) {
 		w->lost = true;
 		w->since = ev_now(w->loop);
 		attach_log(LOG_WARNING, "nbd%d: lost a connection to %s", w->s->index, w->s->socket);

@@ -38,7 +38,7 @@ attach
 GUEST_ENDS+=("nbd_down")
 assert_eq "$(cat "/sys/block/${DEV##*/}/backend")" "$NAA" "backend"
 assert_eq "$(cat "/sys/block/${DEV##*/}/queue/logical_block_size")" 512 "logical block size"
-assert_eq "$(find "/sys/block/${DEV##*/}/mq" -mindepth 1 -maxdepth 1 | wc -l)" 4 "queues"
+assert_eq "$(js '[.luns[].users] | add')" 4 "connections"
 sectors_are $((256 << 11)) || fail "wrong size"
 assert_eq "$("$ATTACH" --list --json | jq -r '.[] | "\(.device) \(.export) \(.id) \(.size)"')" \
 	"$DEV $NAME $NAA $((256 << 20))" "list"
