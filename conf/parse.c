@@ -134,8 +134,10 @@ static void read_heading(struct reader *r, char *s)
 	char *end = strchr(s, ']'), *name;
 	struct conf_part *p;
 
-	for (const char *c = s; *c; c++) {
-		if (((unsigned char)*c < 0x20 && *c != '\t') || *c == 0x7f) {
+	for (char *c = s; *c; c++) {
+		if (*c == '\t')
+			*c = ' '; /* as it is shown */
+		if ((unsigned char)*c < 0x20 || *c == 0x7f) {
 			conf_error(report, r->line, NULL, NULL,
 				   "a control character, expected " SECTIONS);
 			goto err;

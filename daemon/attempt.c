@@ -58,7 +58,8 @@ void attempt_set_data(struct attempt *a, void *data, uint32_t len)
 int attempt_send(struct engine *e, struct attempt *a)
 {
 	struct session *s = a->session;
-	int ret = e->ops->submit(e->arg, s, a->cmd);
+	/* after engine_shutdown() the timers of its LUNs may still fire */
+	int ret = session_connected(s) ? e->ops->submit(e->arg, s, a->cmd) : -ENOTCONN;
 
 	if (ret) {
 		attempt_free(e, a);

@@ -195,7 +195,10 @@ static json_t *run_explain(const struct call *k)
 		return missing("lun");
 	touch(k);
 	data = status_explain_json(k->c->engine, name, &found);
-	return found ? answer(data) : no_lun(name);
+	if (found)
+		return answer(data);
+	json_decref(data);
+	return no_lun(name);
 }
 
 static json_t *run_events(const struct call *k)

@@ -333,8 +333,10 @@ static void orphan_attempts(struct io *io)
 
 static void io_success(struct engine *e, struct io *io, struct attempt *a)
 {
-	if (a->hedge)
+	if (a->hedge && list_empty(&io->attempts))
 		memcpy(io->data, a->buf->data, a->cmd->len);
+	else if (a->hedge) /* what its twin brings, and be it with an error, goes there, too, and may come later */
+		io->won = buf_ref(a->buf);
 	if (io->op == IO_STATUS)
 		extents_learn(io, (int)a->cmd->got);
 	orphan_attempts(io);

@@ -56,6 +56,7 @@ struct request {
 	uint8_t phase;
 	bool exclusive;      /* partial blocks: read, modify, write */
 	bool tainted;        /* a late answer may still write into the buffer */
+	struct list won;     /* ios whose bytes are not in the buffer because of that */
 	bool volatile_part;  /* FUA, and a part of it was written without */
 	uint32_t epoch;      /* lun->epoch when its body began */
 	bool redo;           /* the target can't do it this way: the body starts again another way */

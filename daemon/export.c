@@ -32,15 +32,17 @@ static struct request *request_of(struct nbd_req *req)
 	return (struct request *)(void *)req->priv;
 }
 
-static void describe(const struct lun *l, struct nbd_export *out)
+/* mpio-attach reads the description: the device identifier, then " block=" and the LUN's own block size. */
+static void describe(struct server *sv, const struct lun *l, struct nbd_export *out)
 {
 	uint32_t pref = l->block_size;
 
 	if (pref < 4096)
 		pref = 4096;
+	snprintf(sv->description, sizeof(sv->description), "%s block=%u", l->id, l->block_size);
 	*out = (struct nbd_export){
 		.name = l->name,
-		.description = l->id,
+		.description = sv->description,
 		.size = l->size,
 		.min_block = 1, /* partial blocks are read, modified and written */
 		.pref_block = pref,
@@ -84,7 +86,7 @@ static bool on_open(void *arg, const char *name, struct nbd_export *out, void **
 	}
 	if (!l)
 		return false;
-	describe(l, out);
+	describe(sv, l, out);
 	*handle = l;
 	return true;
 }
@@ -104,7 +106,7 @@ static bool on_list(void *arg, int i, struct nbd_export *out)
 
 	if (!l)
 		return false;
-	describe(l, out);
+	describe(sv, l, out);
 	return true;
 }
 
@@ -142,7 +144,7 @@ static void on_submit(void *arg, struct nbd_req *req)
 	engine_submit(sv->engine, r);
 }
 
-void export_request_done(void *arg, struct request *r)
+static void request_done(void *arg, struct request *r)
 {
 	struct nbd_req *req = nbd_of(r);
 
@@ -173,23 +175,30 @@ static void on_log(void *arg, int level, const char *text)
 	log_msg(level, "nbd: %s", text);
 }
 
-void export_lun_ready(void *arg, struct lun *l)
+static void lun_ready(void *arg, struct lun *l)
 {
 	struct server *sv = arg;
 
-	log_msg(LOG_INFO, "export %s: %llu bytes, block size %u, %s %s, %s", l->name,
-		(unsigned long long)l->size, l->block_size, l->inquiry.vendor, l->inquiry.product,
-		l->opt->read_only || l->write_protect ? "read-only" : "read-write");
+	(void)l;
 	nbd_server_exports(sv->nbd);
 }
 
-void export_lun_gone(void *arg, struct lun *l)
+static void lun_gone(void *arg, struct lun *l)
 {
 	struct server *sv = arg;
 
 	if (sv->nbd)
 		nbd_server_close_export(sv->nbd, l);
-	log_msg(LOG_INFO, "export %s is gone", l->name);
+}
+
+static void room(struct server *sv)
+{
+	nbd_server_resume(sv->nbd);
+}
+
+static bool still(struct server *sv)
+{
+	return nbd_server_still(sv->nbd);
 }
 
 static bool listens_on(const struct conf *c, const char *addr)
@@ -212,8 +221,9 @@ static int find_group(const char *name, gid_t *gid)
 	return g || !*end ? 0 : -ENOENT;
 }
 
-int export_listen(struct server *sv, const struct conf *old, const struct conf *new, char *why,
-		  size_t cap)
+/* Opens what the new configuration listens on and the old one (NULL: none) does not; then closes the rest. */
+static int listen_on(struct server *sv, const struct conf *old, const struct conf *new, char *why,
+		     size_t cap)
 {
 	struct nbd_access access = { .mode = new->listen_mode, .gid = (gid_t)-1 };
 	int i, ret = find_group(new->listen_group, &access.gid);
@@ -240,7 +250,7 @@ undo:
 	return ret;
 }
 
-int export_start(struct server *sv, char *why, size_t cap)
+static int start(struct server *sv, char *why, size_t cap)
 {
 	static const struct nbd_callbacks cb = {
 		.open = on_open,
@@ -265,7 +275,7 @@ int export_start(struct server *sv, char *why, size_t cap)
 		return -ENOMEM;
 	}
 	handover_listeners(sv);
-	ret = export_listen(sv, NULL, sv->conf, why, cap);
+	ret = listen_on(sv, NULL, sv->conf, why, cap);
 	if (ret)
 		return ret;
 	if (nbd_server_inherit_end(sv->nbd))
@@ -273,3 +283,13 @@ int export_start(struct server *sv, char *why, size_t cap)
 	handover_connections(sv);
 	return ret;
 }
+
+const struct server_front export_front = {
+	.start = start,
+	.reload = listen_on,
+	.still = still,
+	.room = room,
+	.request_done = request_done,
+	.lun_ready = lun_ready,
+	.lun_gone = lun_gone,
+};

@@ -37,7 +37,7 @@ static void judge(struct engine *e, struct lun *l)
 	if (size <= l->size)
 		return;
 	engine_emit(e, EVENT_WARNING, "capacity-grown", l, NULL,
-		    "has grown from %llu to %llu bytes; clients see it when they connect again",
+		    "has grown from %llu to %llu bytes; clients of mpio-attach see it soon, others when they connect again",
 		    (unsigned long long)l->size, (unsigned long long)size);
 	l->size = l->reported = size;
 	e->ops->lun_ready(e->arg, l);

@@ -18,7 +18,7 @@ struct server;
 /* Notes how the program was called, for the next one. Before options are parsed. */
 void handover_begin(int argc, char **argv);
 
-/* What the process before left: listening sockets before export_listen(), connections after it. */
+/* What the process before left: listening sockets before the front listens, connections after it. */
 void handover_listeners(struct server *sv);
 void handover_connections(struct server *sv);
 

@@ -17,6 +17,7 @@ static struct {
 	pthread_mutex_t lock; /* of everything below but level */
 	int level;
 	bool journal;
+	void (*sink)(int level, const char *text);
 	struct log_limit limit;
 } logger = { .lock = PTHREAD_MUTEX_INITIALIZER, .level = LOG_INFO };
 
@@ -37,6 +38,13 @@ void log_start(bool foreground)
 {
 	pthread_mutex_lock(&logger.lock);
 	logger.journal = !foreground && stderr_is_journal();
+	pthread_mutex_unlock(&logger.lock);
+}
+
+void log_to(void (*sink)(int level, const char *text))
+{
+	pthread_mutex_lock(&logger.lock);
+	logger.sink = sink;
 	pthread_mutex_unlock(&logger.lock);
 }
 
@@ -126,6 +134,10 @@ static void put(int level, const char *text)
 	struct tm tm;
 	int n;
 
+	if (logger.sink) {
+		logger.sink(level, text);
+		return;
+	}
 	if (logger.journal) {
 		n = snprintf(line, sizeof(line), "<%d>%s\n", level & 7, text);
 	} else {
@@ -172,4 +184,14 @@ void log_msg(int level, const char *fmt, ...)
 	if (log_limit_pass(&logger.limit, now, level, text))
 		put(level, text);
 	pthread_mutex_unlock(&logger.lock);
+}
+
+void log_lines(int level, const char *text)
+{
+	while (text && *text) {
+		int n = strcspn(text, "\n");
+
+		log_msg(level, "%.*s", n, text);
+		text += n + (text[n] == '\n');
+	}
 }

@@ -26,6 +26,14 @@ bool log_wants(int level);
 
 void log_msg(int level, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
+/* Many lines, one by one. NULL: none. */
+void log_lines(int level, const char *text);
+
+/*
+ * Where lines go instead of stderr: one at a time, without a newline, harmless. NULL: stderr again. Before there are threads.
+ */
+void log_to(void (*sink)(int level, const char *text));
+
 /*
  * Identical lines: LOG_LIMIT_BURST of them pass in LOG_LIMIT_WINDOW_US, the rest are counted. The
  * count comes out with the first message after the window, whatever that says. Zeroed to begin.

@@ -14,9 +14,6 @@
 #include <string.h>
 
 #define DEFAULT_CONF "/etc/mpiod/mpiod.conf"
-#define RELEASE_S 2. /* and for giving up persistent reservations */
-#define DOUBT_S 60. /* and for doubts about writes, which fence_timeout ends */
-#define DRAIN_S 10. /* how long a stop waits for what clients have asked already */
 
 enum { EXIT_OK = 0, EXIT_FAILED = 1, EXIT_USAGE = 2 };
 
@@ -101,17 +98,6 @@ static int test_config(const char *file)
 	return EXIT_OK;
 }
 
-/* Many lines to the log, one by one. */
-static void log_lines(int level, const char *text)
-{
-	while (text && *text) {
-		int n = strcspn(text, "\n");
-
-		log_msg(level, "%.*s", n, text);
-		text += n + (text[n] == '\n');
-	}
-}
-
 static void on_hup(struct ev_loop *loop, ev_signal *w, int revents)
 {
 	struct server *sv = w->data;
@@ -125,30 +111,6 @@ static void on_hup(struct ev_loop *loop, ev_signal *w, int revents)
 	free(message);
 }
 
-/* Everything that was asked has been answered, or has had its time. */
-static void poll_drained(struct ev_loop *loop, ev_timer *t, int revents)
-{
-	struct server *sv = t->data;
-
-	(void)revents;
-	if ((engine_idle(sv->engine) && nbd_server_still(sv->nbd)) || ev_now(loop) >= sv->stop_by) {
-		/* A new daemon knows nothing of writes that are in doubt: they end with this one. */
-		if (engine_in_doubt(sv->engine) && ev_now(loop) < sv->stop_by + DOUBT_S) {
-			if (!sv->told_doubt)
-				log_msg(LOG_NOTICE, "waiting until no write is in doubt any more");
-			sv->told_doubt = true;
-		} else if (sv->release_by <= 0.) {
-			if (engine_in_doubt(sv->engine))
-				log_msg(LOG_ERR, "stopping with writes in doubt: one that was lost with its path may "
-						 "yet be executed over what the next mpiod writes");
-			sv->release_by = ev_now(loop) + RELEASE_S;
-			engine_release(sv->engine);
-		} else if (!engine_release(sv->engine) || ev_now(loop) >= sv->release_by) {
-			ev_break(loop, EVBREAK_ALL);
-		}
-	}
-}
-
 static void on_term(struct ev_loop *loop, ev_signal *w, int revents)
 {
 	struct server *sv = w->data;
@@ -160,11 +122,8 @@ static void on_term(struct ev_loop *loop, ev_signal *w, int revents)
 	}
 	log_msg(LOG_INFO, "%s: stopping", strsignal(w->signum));
 	notify_stopping();
-	sv->stop_by = ev_now(loop) + DRAIN_S;
 	nbd_server_finish(sv->nbd);
-	ev_timer_init(&sv->drain, poll_drained, 0., 0.02);
-	sv->drain.data = sv;
-	ev_timer_start(loop, &sv->drain);
+	server_drain(sv);
 }
 
 static void watch_signals(struct server *sv, ev_signal *w)
@@ -180,7 +139,7 @@ static void watch_signals(struct server *sv, ev_signal *w)
 
 static int run(struct options *o)
 {
-	struct server sv = { .conf_file = (char *)o->conf };
+	struct server sv = { .front = &export_front, .conf_file = (char *)o->conf };
 	char *text = NULL, why[256] = "";
 	ev_signal signals[3];
 	struct conf *c = conf_load(o->conf, &text);

@@ -78,6 +78,7 @@ struct io {
 	bool fua;
 	uint8_t *data;         /* where its bytes are, inside buf */
 	struct buf *buf;       /* borrowed from the request */
+	struct buf *won;       /* READ, done: what a hedge brought, while its late twin may still write to data */
 	unsigned tries;
 	uint64_t failing_since; /* first failure; 0: none yet */
 	bool hedged;

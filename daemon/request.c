@@ -57,7 +57,26 @@ static void io_free(struct engine *e, struct io *io)
 	assert(list_empty(&io->attempts) && !io->waiting && !list_linked(&io->link));
 	engine_disarm(e, &io->timer);
 	failover_leave(e, io);
-	list_add_head(&io->link, &e->free_ios);
+	if (io->won)
+		list_add_tail(&io->link, &io->req->won);
+	else
+		list_add_head(&io->link, &e->free_ios);
+}
+
+/* to: the buffer that gets the bytes that hedges brought for another one, from; NULL: nobody wants them. */
+static void take_won(struct engine *e, struct request *r, uint8_t *to, const uint8_t *from)
+{
+	struct list *pos;
+
+	while ((pos = list_pop(&r->won))) {
+		struct io *io = list_entry(pos, struct io, link);
+
+		if (to)
+			memcpy(to + (io->data - from), io->won->data, (size_t)io->blocks * r->lun->block_size);
+		buf_put(io->won);
+		io->won = NULL;
+		list_add_head(&io->link, &e->free_ios);
+	}
 }
 
 /* What it holds in memory: a trim of gigabytes holds nothing. */
@@ -85,6 +104,7 @@ static void request_end(struct engine *e, struct request *r)
 	assert(r->ios_out == 0 && list_linked(&r->link));
 	list_del(&r->link);
 	writer_leave(r);
+	take_won(e, r, NULL, NULL);
 	buf_put(r->bounce);
 	r->bounce = NULL;
 	r->phase = PHASE_OVER;
@@ -114,6 +134,7 @@ static int settle_buf(struct engine *e, struct request *r, struct buf **b, size_
 	if (!fresh)
 		return ENOMEM;
 	memcpy(fresh->data, (*b)->data, len);
+	take_won(e, r, fresh->data, (*b)->data);
 	buf_put(*b);
 	*b = fresh;
 	r->tainted = false;
@@ -463,6 +484,7 @@ void engine_submit(struct engine *e, struct request *r)
 	r->ios_out = 0;
 	r->started = e->now;
 	r->bounce = NULL;
+	list_init(&r->won);
 	list_init(&r->wait);
 	r->range.linked = false;
 	list_add_tail(&r->link, &l->requests);

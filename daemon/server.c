@@ -88,7 +88,7 @@ static void on_prepare(struct ev_loop *loop, ev_prepare *p, int revents)
 	(void)revents;
 	if (sv->room) {
 		sv->room = false;
-		nbd_server_resume(sv->nbd);
+		sv->front->room(sv);
 	}
 	if (sv->unused) {
 		sv->unused = false;
@@ -104,6 +104,31 @@ static void op_room(void *arg)
 	struct server *sv = arg;
 
 	sv->room = true;
+}
+
+static void op_request_done(void *arg, struct request *r)
+{
+	struct server *sv = arg;
+
+	sv->front->request_done(sv, r);
+}
+
+static void op_lun_ready(void *arg, struct lun *l)
+{
+	struct server *sv = arg;
+
+	log_msg(LOG_INFO, "export %s: %llu bytes, block size %u, %s %s, %s", l->name,
+		(unsigned long long)l->size, l->block_size, l->inquiry.vendor, l->inquiry.product,
+		l->opt->read_only || l->write_protect ? "read-only" : "read-write");
+	sv->front->lun_ready(sv, l);
+}
+
+static void op_lun_gone(void *arg, struct lun *l)
+{
+	struct server *sv = arg;
+
+	sv->front->lun_gone(sv, l);
+	log_msg(LOG_INFO, "export %s is gone", l->name);
 }
 
 /* One line for systemctl status. */
@@ -146,9 +171,9 @@ static const struct engine_ops ops = {
 	.probe = wire_probe,
 	.silence = wire_silence,
 	.discover = find_portals,
-	.request_done = export_request_done,
-	.lun_ready = export_lun_ready,
-	.lun_gone = export_lun_gone,
+	.request_done = op_request_done,
+	.lun_ready = op_lun_ready,
+	.lun_gone = op_lun_gone,
 	.room = op_room,
 	.event = op_event,
 	.attempt_room = sizeof(struct iscsi_cmd) - sizeof(struct scsi_cmd),
@@ -180,7 +205,13 @@ static int rescan(void *arg)
 
 static int restart(void *arg, char *why, size_t cap)
 {
-	return handover_start(arg, why, cap);
+	struct server *sv = arg;
+
+	if (!sv->nbd) {
+		snprintf(why, cap, "its clients are not mpiod's own");
+		return -EOPNOTSUPP;
+	}
+	return handover_start(sv, why, cap);
 }
 
 static unsigned restarts(void *arg)
@@ -245,6 +276,8 @@ int server_start(struct server *sv, struct conf *c, char *why, size_t cap)
 
 	list_init(&sv->discoveries);
 	sv->conf = c;
+	if (sv->front->adjust)
+		sv->front->adjust(sv, c);
 	ev_init(&sv->deadline, on_deadline);
 	sv->deadline.data = sv;
 	ev_set_priority(&sv->deadline, EV_MINPRI); /* what has arrived is read before it is called late */
@@ -254,11 +287,12 @@ int server_start(struct server *sv, struct conf *c, char *why, size_t cap)
 		return ret;
 	}
 	/* The control socket first: it is what tells that another mpiod runs already. */
-	ret = control_start(&sv->control, sv->loop, c->control, &control_ops, sv, sv->engine,
-			    sv->events, why, cap);
+	if (c->control)
+		ret = control_start(&sv->control, sv->loop, c->control, &control_ops, sv,
+				    sv->engine, sv->events, why, cap);
 	if (ret)
 		return ret;
-	ret = export_start(sv, why, cap);
+	ret = sv->front->start(sv, why, cap);
 	if (ret)
 		return ret;
 	ret = open_metrics(sv, NULL, c, &sv->metrics, why, cap);
@@ -281,7 +315,7 @@ int server_start(struct server *sv, struct conf *c, char *why, size_t cap)
 /* Keys that only a new start can change. */
 static void warn_fixed(const struct conf *old, const struct conf *new)
 {
-	if (strcmp(old->control, new->control))
+	if (strcmp(old->control ? old->control : "", new->control ? new->control : ""))
 		log_msg(LOG_WARNING, "reload: control: changed, takes effect at the next start");
 	if (old->max_connections != new->max_connections)
 		log_msg(LOG_WARNING, "reload: max_connections: changed, takes effect at the next start");
@@ -297,10 +331,12 @@ static int apply_file(struct server *sv, char **message)
 
 	if (!new)
 		return -EINVAL;
+	if (sv->front->adjust)
+		sv->front->adjust(sv, new);
 	ret = open_metrics(sv, old, new, &fresh, why, sizeof(why));
 	if (!ret) {
 		key = "listen";
-		ret = export_listen(sv, old, new, why, sizeof(why));
+		ret = sv->front->reload(sv, old, new, why, sizeof(why));
 	}
 	if (ret) {
 		metrics_http_stop(fresh);

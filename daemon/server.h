@@ -11,12 +11,35 @@
 #include <ev.h>
 #include "../transport/iscsi.h"
 #include "../transport/nbd.h"
+#include "../transport/scsi.h"
 #include "control.h"
 #include "engine.h"
 #include "events.h"
 #include "netmon.h"
 
+struct server;
+
+/*
+ * Who brings requests and gets the answers. All are called on the loop; request_done, lun_ready and lun_gone
+ * from inside the engine.
+ */
+struct server_front {
+	/* What the front wants otherwise in a configuration that was read. May be NULL. */
+	void (*adjust)(struct server *sv, struct conf *c);
+	int (*start)(struct server *sv, char *why, size_t cap);
+	/* May new be put in force? 0: it has what it needs from it already; or -errno and why, unchanged. */
+	int (*reload)(struct server *sv, const struct conf *old, const struct conf *new, char *why,
+		      size_t cap);
+	bool (*still)(struct server *sv); /* nothing is left of what was asked; NULL: always */
+	void (*room)(struct server *sv); /* what engine_admit() refused may be tried again */
+	void (*request_done)(void *arg, struct request *r);
+	void (*lun_ready)(void *arg, struct lun *l);
+	void (*lun_gone)(void *arg, struct lun *l);
+};
+
 struct server {
+	const struct server_front *front; /* set by the owner: &export_front, or another */
+	void *front_arg;        /* the front's own */
 	struct ev_loop *loop;
 	struct iscsi_loop *iscsi;
 	struct buf_pool *pool;
@@ -25,7 +48,7 @@ struct server {
 	char *conf_file;
 	struct nbd_server *nbd;
 	struct netmon *netmon;
-	struct control *control;
+	struct control *control; /* or NULL */
 	struct metrics_http *metrics; /* or NULL */
 	struct events *events;
 	ev_timer deadline;
@@ -38,6 +61,7 @@ struct server {
 	ev_timer drain;         /* while stopping */
 	ev_tstamp stop_by;      /* 0: not stopping */
 	bool told_doubt;
+	char description[SCSI_ID_MAX + 24]; /* of the export that was asked for last */
 	double release_by;     /* registrations are given up until then; 0: not begun */
 };
 
@@ -52,6 +76,9 @@ int server_start(struct server *sv, struct conf *c, char *why, size_t cap)
 /* Reads the configuration file again and applies it. 0, or -EINVAL: nothing changed. *message (the
  * caller frees it) has the errors, the warnings, or is NULL. */
 int server_reload(struct server *sv, char **message);
+
+/* Begins the orderly end: ev_break() when all is answered, or has had its time. drain.c */
+void server_drain(struct server *sv);
 
 /* Ends the sessions, closes the sockets, frees everything. */
 void server_stop(struct server *sv);
@@ -73,12 +100,6 @@ void find_portals(void *arg, struct target *t);
 void find_stop(struct server *sv);
 
 /* export.c */
-void export_request_done(void *arg, struct request *r);
-void export_lun_ready(void *arg, struct lun *l);
-void export_lun_gone(void *arg, struct lun *l);
-int export_start(struct server *sv, char *why, size_t cap) __attribute__((warn_unused_result));
-/* Opens what the new configuration listens on and the old one (NULL: none) does not; then closes the rest. */
-int export_listen(struct server *sv, const struct conf *old, const struct conf *new, char *why,
-		  size_t cap) __attribute__((warn_unused_result));
+extern const struct server_front export_front; /* an NBD server on the same loop */
 
 #endif

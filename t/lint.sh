@@ -32,9 +32,13 @@ includes() {
 		policy/*:../transport/scsi.h) ;;
 		policy/*:../*) echo "$f includes $inc" ;;
 		daemon/*:../transport/* | daemon/*:../policy/* | daemon/*:../conf/*) ;;
+		attach/*:../transport/nbd_proto.h) ;;
+		attach/*:../*) echo "$f includes $inc" ;;
 		daemon/*:../*) echo "$f includes $inc" ;;
+		plugin/*:../transport/* | plugin/*:../conf/* | plugin/*:../daemon/*) ;;
+		plugin/*:../*) echo "$f includes $inc" ;;
 		esac
-	done < <(grep -nE '^#include "' "${c_files[@]}" | grep -E '^(conf|policy|transport|daemon)/' |
+	done < <(grep -nE '^#include "' "${c_files[@]}" | grep -E '^(attach|conf|policy|transport|daemon|plugin)/' |
 		sed -E 's/#include "([^"]*)".*/\1/')
 	# a header of another folder under another name would slip through the above
 	grep -nE '^#include [<"](conf|policy|transport|daemon)/' "${c_files[@]}" |
@@ -56,6 +60,13 @@ headers() { # the first line, and no file too long
 	done
 }
 
+claims() { # the tests that SECURITY.md names
+	local claim file
+	grep -oE '`[a-z]+/[a-z_]+\.c:[a-z0-9_]+`' SECURITY.md | tr -d '`' | while IFS=: read -r file claim; do
+		grep -q "START_TEST($claim)" "t/unit/$file" || echo "SECURITY.md: no test $claim in t/unit/$file"
+	done
+}
+
 tidy() {
 	printf '%s\n' "${c_files[@]}" | grep '\.c$' |
 		xargs -P "${JOBS:-2}" -I{} clang-tidy --quiet {} -- "${cflags[@]}" 2>/dev/null |
@@ -68,7 +79,7 @@ cpp() {
 		'-Djson_object_foreach(o,k,v)=for (; (k = foreach_key(o, &v));)' \
 		--inline-suppr --suppress=missingIncludeSystem --suppress=unusedFunction \
 		--suppress=unmatchedSuppression -j "${JOBS:-2}" -I. -DMPIOD_VERSION='"0"' \
-		conf policy transport daemon t/tools t/target
+		attach conf policy transport daemon plugin t/tools t/target
 }
 
 man_pages() {
@@ -77,6 +88,7 @@ man_pages() {
 
 check includes includes
 check headers headers
+check claims claims
 # what lib.sh offers is used elsewhere (SC2034), its functions take arguments or none (SC2119, SC2120), and are
 # called by name through others (SC2317)
 check shellcheck shellcheck -x -e SC1091,SC2001,SC2034,SC2119,SC2120,SC2317 "${scripts[@]}"

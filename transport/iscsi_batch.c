@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -33,6 +34,18 @@ ssize_t mpio_iscsi_recv(int fd, void *buf, size_t n, int flags);
 ssize_t mpio_iscsi_readv(int fd, const struct iovec *iov, int niov);
 ssize_t mpio_iscsi_send(int fd, const void *buf, size_t n, int flags);
 ssize_t mpio_iscsi_writev(int fd, const struct iovec *iov, int niov);
+
+/*
+ * And its stderr: a static library that is not made for shared ones can't refer to data of the C library, as
+ * nbdkit-mpio-plugin.so would have it do.
+ */
+extern FILE *mpio_iscsi_stderr;
+FILE *mpio_iscsi_stderr;
+
+static __attribute__((constructor)) void set_stderr(void)
+{
+	mpio_iscsi_stderr = stderr;
+}
 
 struct iscsi_batch *iscsi_batch_new(struct iscsi_vet *vet)
 {

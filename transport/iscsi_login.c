@@ -222,7 +222,7 @@ static void redirect(struct iscsi_session *s, unsigned status, const char *text,
 	for (size_t at = 0; at < n; at += strlen(text + at) + 1) {
 		const char *v = value_of(text + at, "TargetAddress");
 
-		if (!v)
+		if (!v || !*v || *v == ',')
 			continue;
 		iscsi_die(s, ISCSI_LOSS_REDIRECT, "%.*s", (int)strcspn(v, ","), v);
 		return;

@@ -69,7 +69,7 @@ struct nbd_export {
 struct nbd_callbacks {
 	/*
 	 * Looks an export up for GO, INFO or EXPORT_NAME. name "" is the default export. Fills *out and
-	 * *handle. false: unknown. Its size must not change while a connection has it open.
+	 * *handle. false: unknown. While a connection has it open its size may only grow; nbd_server_exports() then.
 	 */
 	bool (*open)(void *arg, const char *name, struct nbd_export *out, void **handle);
 	/* A connection entered (+1) or left (-1) transmission on this export. */
@@ -171,7 +171,7 @@ void nbd_server_leave_files(struct nbd_server *s);
  * The other side of it. inherit: nbd_server_listen() on addr will use fd; addr NULL: on the address that fd is bound
  * to. foreign: somebody else made it (systemd.socket(5)), so its file stays when listening ends.
  * inherit_end: those that nobody asked for are closed, and how many is returned. adopt: the connection goes on as soon as
- * open() knows its export with the same size (nbd_server_exports(): there may be a new one). fd is the
+ * open() knows its export, not smaller (nbd_server_exports(): there may be a new one, or one has grown). fd is the
  * server's in any case. 0 or -errno.
  */
 int nbd_server_inherit(struct nbd_server *s, const char *addr, int fd, bool foreign)

@@ -139,8 +139,6 @@ static void find_home(struct nbd_conn *c)
 	}
 	if (!nbd_handshake_done(c, &e, handle, c->orphan_of))
 		return;
-	/* It goes by what it was told, even where that is less than what there is now. */
-	c->size = size;
 	c->flags = told | (c->flags & NBD_FLAG_READ_ONLY);
 	free(c->orphan_of);
 	c->orphan_of = NULL;
@@ -195,9 +193,25 @@ no_memory:
 	return -ENOMEM;
 }
 
+/* Who has heard of the growth by another way (mpio-attach tells the kernel) may go that far. */
+static void follow_size(struct nbd_conn *c)
+{
+	struct nbd_server *s = c->server;
+	struct nbd_export e = { 0 };
+	void *handle = NULL;
+
+	if (c->state == NBD_ST_TRANSMIT && c->use && s->cb.name &&
+	    s->cb.open(s->arg, s->cb.name(s->arg, c->use->handle), &e, &handle) &&
+	    handle == c->use->handle && e.size > c->size)
+		c->size = e.size;
+}
+
 void nbd_server_exports(struct nbd_server *s)
 {
 	struct list *pos, *tmp;
+
+	list_for_each(pos, &s->conns)
+		follow_size(list_entry(pos, struct nbd_conn, in_server));
 
 	list_for_each_safe(pos, tmp, &s->orphans)
 		find_home(list_entry(pos, struct nbd_conn, in_waiting));

@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
-# mpiod with 1, 2 and 4 paths beside the storage daemon of QEMU (iscsi driver, NBD export, one path).
+# mpiod with 1, 2 and 4 paths and the nbdkit plugin with 1 beside the storage daemon of QEMU (iscsi driver, NBD export, one path).
 #
 # All on the same tgtd, by turns, in the same run: ROUNDS (5) interleaved rounds of RUNTIME (2) seconds for each
 # cell, through the nbd engine of fio. Medians on the terminal; $B/bench/speed.csv has every run, speed.svg a
@@ -54,7 +54,17 @@ start_qemu() {
 	SERVERS+=(qemu)
 	URI[qemu]="nbd+unix:///disk?socket=$T/qemu.sock"
 }
+start_nbdkit() {
+	local plugin=$B/nbdkit-mpio-plugin.so
+	if ! command -v nbdkit >/dev/null; then return; fi
+	spawn nbdkit nsenter "--net=/run/netns/$NS-ini" nbdkit -f -t 64 -U "$T/nbdkit.sock" "$plugin" \
+		"target=${IQN}1" "portal=$(portal 1)" lun=1 initiator_name=iqn.2026-01.org.mpiod.test:nbdkit
+	URI[nbdkit]="nbd+unix:///?socket=$T/nbdkit.sock"
+	until_true "nbdkit listens" nbdinfo --size "${URI[nbdkit]}" >/dev/null 2>&1
+	SERVERS+=(nbdkit)
+}
 start_qemu
+start_nbdkit
 for n in "${PATHS[@]}"; do start_mpiod "$n"; done
 
 # ns of processor that all threads of a process have used

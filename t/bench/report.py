@@ -6,8 +6,9 @@ import statistics
 import sys
 
 FIGURES = [("iops", "IOPS"), ("p50_us", "p50 us"), ("p99_us", "p99 us"), ("cpu_us_per_io", "CPU us per I/O")]
-NAMES = {"qemu": "qemu-storage-daemon, 1 path", "mpiod-1": "mpiod, 1 path"}
-COLOURS = ["#8c8c8c", "#a6cee3", "#4f9bc8", "#1f5f8b", "#333333"]
+NAMES = {"qemu": "qemu-storage-daemon, 1 path", "mpiod-1": "mpiod, 1 path",
+         "nbdkit": "nbdkit plugin, 1 path"}
+COLOURS = ["#8c8c8c", "#a6cee3", "#4f9bc8", "#1f5f8b", "#e0a050", "#333333"]
 
 
 def name(server):

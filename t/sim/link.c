@@ -218,6 +218,11 @@ static void deliver(struct sim *s, struct conn *c, struct cmd *k)
 			cmd->got = n = n / 2;
 		memcpy(cmd->iov[0].iov_base, k->a.data, n);
 	}
+	/* What comes with an error, or is missing, is anything. */
+	if (cmd->cdb[0] == 0x88 && (k->a.status != SCSI_ST_GOOD || cmd->got < cmd->len)) {
+		n = k->a.status == SCSI_ST_GOOD ? cmd->got : 0;
+		memset((uint8_t *)cmd->iov[0].iov_base + n, 0xee, cmd->len - n);
+	}
 	cmd_free(k);
 	engine_cmd_done(s->engine, cmd);
 }

@@ -606,6 +606,7 @@ static void connect_all(void)
 		/* odd sizes are the point: the server has to judge them, not the library */
 		if (!conn[i] ||
 		    nbd_set_strict_mode(conn[i], nbd_get_strict_mode(conn[i]) & ~LIBNBD_STRICT_ALIGN) ||
+		    nbd_set_uri_allow_local_file(conn[i], true) || /* keys for TLS */
 		    nbd_connect_uri(conn[i], opt.uri))
 			die("%s: %s", opt.uri, nbd_get_error());
 	}

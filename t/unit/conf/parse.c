@@ -241,7 +241,18 @@ START_TEST(a_secret_gone_astray_is_not_repeated)
 }
 END_TEST
 
-RUN("conf/parse", what_is_refused_and_how, all_errors_in_one_pass_by_line,
+/* The message goes to a terminal, too. */
+START_TEST(a_tab_in_a_heading_is_shown_as_a_blank)
+{
+	static const char text[] = TARGET "discovery = yes\n[\tlun\tx\ty]\n";
+
+	check_refused(text, sizeof(text) - 1,
+		      "f:5: [lun x y]: the name is not valid, expected [lun NAME] with a name of 1 to 200 bytes "
+		      "without blanks\n");
+}
+END_TEST
+
+RUN("conf/parse", a_tab_in_a_heading_is_shown_as_a_blank, what_is_refused_and_how, all_errors_in_one_pass_by_line,
     a_zero_byte_is_an_error_of_its_line, lines_from_elsewhere_are_accepted,
     a_line_that_inih_would_cut_is_an_error, long_section_names_stay_apart,
     a_secret_gone_astray_is_not_repeated)

@@ -243,6 +243,22 @@ START_TEST(requests_that_make_no_sense)
 }
 END_TEST
 
+/* The half-made answer was kept for ever: only a leak check sees it. */
+START_TEST(a_lun_there_is_not)
+{
+	static const char *const commands[] = { "show", "paths", "reservations", "explain" };
+	char request[100];
+	int fd = dial();
+
+	for (int i = 0; i < 4; i++) {
+		snprintf(request, sizeof(request), "{\"version\":1,\"cmd\":\"%s\",\"lun\":\"nosuch\"}",
+			 commands[i]);
+		check_error(ask(fd, request), "not-found");
+	}
+	close(fd);
+}
+END_TEST
+
 START_TEST(deep_nesting)
 {
 	static char deep[60000];
@@ -659,6 +675,7 @@ int main(void)
 	tcase_add_test(t, show_and_paths);
 	tcase_add_test(t, metrics);
 	tcase_add_test(t, requests_that_make_no_sense);
+	tcase_add_test(t, a_lun_there_is_not);
 	tcase_add_test(t, deep_nesting);
 	tcase_add_test(t, pieces_and_pipelines);
 	tcase_add_test(t, a_line_without_end);

@@ -198,6 +198,14 @@ START_TEST(login_redirected)
 }
 END_TEST
 
+/* Whoever logs it would have had no reason to tell. */
+START_TEST(login_redirected_to_nowhere)
+{
+	PLAY_LOGIN(0, 0x0101, "TargetAddress=\0X=1\0", ISCSI_LOSS_LOGIN, "where");
+	PLAY_LOGIN(0, 0x0101, "TargetAddress=,1\0", ISCSI_LOSS_LOGIN, "where");
+}
+END_TEST
+
 START_TEST(absurd_parameters)
 {
 	PLAY_LOGIN(0x87, 0, "MaxRecvDataSegmentLength=0\0", ISCSI_LOSS_LOGIN, "MaxRecv");
@@ -1025,6 +1033,7 @@ int main(void)
 	tcase_add_test(t, data_in_for_a_login);
 	tcase_add_test(t, login_refused);
 	tcase_add_test(t, login_redirected);
+	tcase_add_test(t, login_redirected_to_nowhere);
 	tcase_add_test(t, absurd_parameters);
 	tcase_add_test(t, unsolicited_data_against_our_will);
 	tcase_add_test(t, text_in_the_padding);

@@ -19,7 +19,9 @@
 #include "transport/nbd_proto.h"
 
 #define WAIT_S 60.
+#ifndef DISK_BYTES
 #define DISK_BYTES (40ULL << 20)
+#endif
 #define EXPORTS 3
 
 struct job {
@@ -34,7 +36,7 @@ static struct {
 	uint8_t *disk;
 	bool hold;               /* keep requests on jobs; else served at once */
 	struct list jobs;
-	int users[EXPORTS], submits, lists, refusals, logs;
+	int users[EXPORTS], submits, opens, lists, refusals, logs;
 	struct nbd_req last;     /* of the last submit */
 	bool refuse[EXPORTS];    /* admit() says no */
 	bool strangers;          /* allow() says no */
@@ -61,6 +63,7 @@ static inline void world_describe(int i, struct nbd_export *out)
 
 static inline bool world_open(void *arg, const char *name, struct nbd_export *out, void **handle)
 {
+	w.opens++;
 	for (int i = 0; i < EXPORTS; i++) {
 		if (strcmp(name, export_names[i]) && (name[0] || i))
 			continue;

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Which process keeps which device: a file for each under $RUNTIME_DIRECTORY (/run/mpio-attach), named
+ * after the device, locked by its keeper for as long as that lives.
+ */
+#ifndef ATTACH_STATE_H
+#define ATTACH_STATE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/types.h>
+#include "hello.h"
+
+#define STATE_EXPORT_MAX 4097
+
+struct state {
+	int index;
+	pid_t pid;                    /* of the keeper, 0 if it has gone (filled in when read) */
+	char export[STATE_EXPORT_MAX];
+	char id[HELLO_ID_MAX];        /* the backend */
+	char socket[256];
+};
+
+/* Writes s and locks it: a descriptor that holds the lock, or -errno (-EBUSY: another process has it). */
+int state_keep(const struct state *s, char *why, size_t cap) __attribute__((warn_unused_result));
+
+/* Forgets the device; for its keeper, or where there is none. */
+void state_remove(int index);
+
+/* What is written about a device. false: nothing, or nothing sensible. */
+bool state_read(int index, struct state *s);
+
+/* The connected device that is written to be this export's; false without one. */
+bool state_find(const char *export, struct state *s);
+
+#endif
