@@ -3,6 +3,7 @@
  * Attempts: one SCSI command on one session, from a free list, with the initiator's private room
  * behind it. An attempt holds a reference on the bytes it moves until the initiator is done with them.
  */
+#include "flight.h"
 #include "internal.h"
 
 #include <assert.h>
@@ -93,6 +94,7 @@ void attempt_detach(struct engine *e, struct attempt *a)
 
 void attempt_free(struct engine *e, struct attempt *a)
 {
+	flight_end(e->flight, a->record);
 	assert(!list_linked(&a->link));
 	list_del(&a->sibling);
 	buf_put(a->buf);

@@ -5,6 +5,7 @@
  * failover can move it.
  */
 #include "fence.h"
+#include "flight.h"
 #include "internal.h"
 
 #include <assert.h>
@@ -123,6 +124,28 @@ static void build_cdb(struct io *io, struct attempt *a, uint8_t *data)
 	c->lun = a->path->lun_number;
 }
 
+/* What the next process has to know, should this one be killed. */
+static void record(struct engine *e, struct attempt *a)
+{
+	const struct io *io = a->io;
+	struct session *s = a->session;
+	struct lun *l = io->req->lun;
+
+	if (!e->flight || (io->op != IO_WRITE && io->op != IO_UNMAP && io->op != IO_WRITE_SAME))
+		return;
+	if (!s->flight || s->recorded_login != s->logins) {
+		struct flight_nexus n = {
+			.target = s->target->conf->name, .session = s->name, .isid = s->isid, .tpgt = s->tpgt
+		};
+
+		s->flight = flight_nexus(e->flight, &n);
+		s->recorded_login = s->logins;
+	}
+	if (!l->flight)
+		l->flight = flight_lun(e->flight, l->id);
+	a->record = flight_put(e->flight, s->flight, l->flight, io->lba, io->lba + io->blocks);
+}
+
 /* One try of io on p. buf/data: where the bytes are. 0 or -errno. */
 static int try_on(struct engine *e, struct io *io, struct path *p, struct buf *buf, uint8_t *data,
 		  bool hedge)
@@ -136,6 +159,7 @@ static int try_on(struct engine *e, struct io *io, struct path *p, struct buf *b
 	a->hedge = hedge;
 	a->done = io_outcome;
 	a->io = io;
+	record(e, a);
 	ret = attempt_send(e, a);
 	if (ret)
 		return ret;

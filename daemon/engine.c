@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The engine as a whole: its birth, its clock, its end, and how it speaks. */
 #include "fence.h"
+#include "flight.h"
 #include "internal.h"
 
 #include <assert.h>
@@ -144,10 +145,16 @@ void engine_emit_failover(struct engine *e, const char *session, const struct ev
 	e->ops->event(e->arg, &ev);
 }
 
+void engine_record(struct engine *e, struct flight *f)
+{
+	e->flight = f;
+}
+
 void engine_shutdown(struct engine *e)
 {
 	struct list *t, *pos, *tmp;
 
+	flight_freeze(e->flight);
 	e->stopping = true;
 	list_for_each(t, &e->targets) {
 		struct target *target = list_entry(t, struct target, in_engine);

@@ -131,6 +131,10 @@ struct engine_ops {
 struct engine *engine_new(const struct engine_ops *ops, void *arg, struct buf_pool *pool,
 			  uint64_t seed);
 
+struct flight;
+/* Before the first engine_configure(): writes under way are recorded there, and what it holds already is fenced. It stays the owner's. */
+void engine_record(struct engine *e, struct flight *f);
+
 /* Kills all sessions and gives every request back with ESHUTDOWN. */
 void engine_free(struct engine *e);
 

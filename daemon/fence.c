@@ -95,35 +95,30 @@ static void preempt_again(struct engine *e, struct timer *t)
 	reserve_preempt(e, list_entry(t, struct doubt, again));
 }
 
-static struct doubt *doubt_of(struct engine *e, const struct session *s, struct path *p, uint8_t method,
-			      struct failover *fo)
+static struct doubt *doubt_of(struct engine *e, struct lun *l, struct target *t, const struct flight_nexus *n,
+			      uint64_t login)
 {
-	struct lun *l = p->lun;
 	struct list *pos;
 	struct doubt *d;
 
 	list_for_each(pos, &l->doubts) {
 		d = list_entry(pos, struct doubt, in_lun);
-		if (d->login == s->logins && d->target == s->target && !strcmp(d->session, s->name))
+		if (d->login == login && d->target == t && d->tpgt == n->tpgt && d->isid == n->isid &&
+		    !strcmp(d->session, n->session))
 			return d;
 	}
 	d = calloc(1, sizeof(*d));
 	if (!d)
 		return NULL;
 	d->lun = l;
-	d->target = s->target;
-	snprintf(d->session, sizeof(d->session), "%s", s->name);
-	d->isid = s->isid;
-	d->tpgt = s->tpgt;
-	d->login = s->logins;
-	d->key = p->registered;
-	d->method = method;
+	d->target = t;
+	snprintf(d->session, sizeof(d->session), "%s", n->session);
+	d->isid = n->isid;
+	d->tpgt = n->tpgt;
+	d->login = login;
 	d->since = e->now;
 	d->timer.fire = timed_out;
 	d->again.fire = preempt_again;
-	d->fo = fo;
-	if (fo)
-		failover_doubt(fo, 1, e->now, NULL);
 	list_init(&d->ranges);
 	list_init(&d->in_engine);
 	list_add_tail(&d->in_lun, &l->doubts);
@@ -131,13 +126,30 @@ static struct doubt *doubt_of(struct engine *e, const struct session *s, struct 
 	return d;
 }
 
-/* No memory to remember which blocks: all of them, for as long as any fence may last. */
-static void fence_everything(struct engine *e, struct lun *l)
+/* false: out of memory, so all is fenced. */
+static bool add_range(struct engine *e, struct doubt *d, struct lun *l, uint64_t lo, uint64_t hi, uint32_t record)
+{
+	struct fence *f = d ? malloc(sizeof(*f)) : NULL;
+
+	if (!f) {
+		fence_everything(e, l, "no memory for a fence");
+		return false;
+	}
+	f->record = record;
+	f->range = (struct range){ .lo = lo, .hi = hi };
+	range_insert(&l->fences, &f->range);
+	list_add_tail(&f->in_doubt, &d->ranges);
+	d->n++;
+	d->blocks += hi - lo;
+	l->nfences++;
+	return true;
+}
+
+void fence_everything(struct engine *e, struct lun *l, const char *why)
 {
 	l->fenced_until = e->now + l->opt->fence_timeout_us;
 	engine_arm(e, &l->fence_all, l->fenced_until);
-	engine_emit(e, EVENT_ERROR, "no-memory", l, NULL,
-		    "no memory for a fence: all writes wait for fence_timeout");
+	engine_emit(e, EVENT_ERROR, "no-memory", l, NULL, "%s: all writes wait for fence_timeout", why);
 }
 
 void fence_raise(struct engine *e, struct attempt *a, struct failover *fo)
@@ -145,31 +157,40 @@ void fence_raise(struct engine *e, struct attempt *a, struct failover *fo)
 	struct session *s = a->session;
 	struct io *io = a->io;
 	struct path *p = a->path;
+	struct flight_nexus n = { .session = s->name, .isid = s->isid, .tpgt = s->tpgt };
 	uint8_t method;
 	struct doubt *d;
-	struct fence *f;
 
 	if (!changes_blocks(io) || !a->cmd->data_out || e->mutate == ENGINE_SKIP_FENCE)
 		return;
 	method = method_for(s, p);
 	if (method == CONF_FENCE_OFF || (method == CONF_FENCE_HOLD && s->closed_by_target))
 		return;
-	d = doubt_of(e, s, p, method, fo);
-	f = d ? malloc(sizeof(*f)) : NULL;
-	if (!f) {
-		fence_everything(e, p->lun);
-		return;
+	d = doubt_of(e, p->lun, s->target, &n, s->logins);
+	if (d && !d->method) {
+		d->method = method;
+		d->key = p->registered;
+		d->fo = fo;
+		if (fo)
+			failover_doubt(fo, 1, e->now, NULL);
 	}
-	f->range = (struct range){ .lo = io->lba, .hi = io->lba + io->blocks };
-	range_insert(&p->lun->fences, &f->range);
-	list_add_tail(&f->in_doubt, &d->ranges);
-	d->n++;
-	d->blocks += io->blocks;
-	p->lun->nfences++;
+	if (add_range(e, d, p->lun, io->lba, io->lba + io->blocks, a->record))
+		a->record = 0;
+}
+
+void fence_old(struct engine *e, struct lun *l, struct target *t, const struct flight_write *w, uint32_t record)
+{
+	struct doubt *d = doubt_of(e, l, t, &w->nexus, 0);
+
+	if (d) {
+		d->recalled = true;
+		d->method = CONF_FENCE_HOLD;
+	}
+	add_range(e, d, l, w->lo, w->hi, record);
 }
 
 /* What has to happen for d to end. */
-static void begin(struct engine *e, struct doubt *d)
+void fence_start(struct engine *e, struct doubt *d)
 {
 	engine_arm(e, &d->timer, d->since + d->lun->opt->fence_timeout_us);
 	engine_emit(e, EVENT_INFO, "fence", d->lun, d->session,
@@ -190,7 +211,7 @@ void fence_begin(struct engine *e, struct session *s)
 
 		if (d->login == s->logins && d->target == s->target && !d->timer.armed &&
 		    !strcmp(d->session, s->name))
-			begin(e, d);
+			fence_start(e, d);
 	}
 }
 
@@ -246,6 +267,7 @@ static void doubt_free(struct engine *e, struct doubt *d)
 
 		range_remove(&l->fences, &f->range);
 		l->nfences--;
+		flight_end(e->flight, f->record);
 		free(f);
 	}
 	if (d->preempt) {
@@ -274,7 +296,7 @@ void fence_end(struct engine *e, struct doubt *d, const char *how)
 	wake(e, l);
 }
 
-static void path_back(struct engine *e, struct doubt *d)
+void fence_path_back(struct engine *e, struct doubt *d)
 {
 	if (d->back || (d->timer.armed && d->timer.at <= e->now + BACK_US))
 		return;
@@ -295,7 +317,7 @@ void fence_nexus_ended(struct engine *e, const struct target *t, uint32_t isid, 
 		if (d->target != t || d->isid != isid || (!own && d->tpgt != tpgt))
 			continue;
 		if (own && !(d->tpgt == tpgt && nexus_trusted(t, tpgt))) {
-			path_back(e, d);
+			fence_path_back(e, d);
 			continue;
 		}
 		list_del(pos);

@@ -13,6 +13,7 @@
 #ifndef DAEMON_FENCE_H
 #define DAEMON_FENCE_H
 
+#include "flight.h"
 #include "model.h"
 
 /* What a lost session left behind on one LUN. Owned by the LUN; survives path and session. */
@@ -33,6 +34,7 @@ struct doubt {
 	struct attempt *preempt;/* under way */
 	unsigned take;         /* reserve.c: which step of the PREEMPT is under way */
 	bool no_abort;          /* the target refuses PREEMPT AND ABORT */
+	bool recalled;          /* of an earlier process */
 	struct list ranges;     /* struct fence */
 	unsigned n;
 	uint64_t blocks;
@@ -41,6 +43,7 @@ struct doubt {
 
 struct fence {
 	struct range range;
+	uint32_t record;        /* of the flight recorder */
 	struct list in_doubt;
 };
 
@@ -59,6 +62,18 @@ void fence_kick(struct engine *e, struct lun *l);
 /* l is going away, with everything it holds back. */
 void fence_drop_all(struct engine *e, struct lun *l);
 const char *fence_method_name(uint8_t method);
+/* No way to tell which blocks: all of l's, for as long as any fence may last. */
+void fence_everything(struct engine *e, struct lun *l, const char *why);
+
+/* recall.c */
+/* l is new here: raises the doubts that an earlier process left. */
+void fence_recall(struct engine *e, struct lun *l);
+/* It turned out that this port group honours reinstatement: so does what was recalled. */
+void fence_trusted(struct engine *e, struct target *t, int tpgt);
+/* Steps of it that fence.c has. t may be NULL. The record is the doubt's from here on. */
+void fence_old(struct engine *e, struct lun *l, struct target *t, const struct flight_write *w, uint32_t record);
+void fence_start(struct engine *e, struct doubt *d);
+void fence_path_back(struct engine *e, struct doubt *d);
 
 /* nexus.c */
 bool nexus_trusted(const struct target *t, int tpgt);

@@ -75,6 +75,7 @@ struct lun *lun_new(struct engine *e, const char *id)
 	l->no_path.fire = no_path_over;
 	list_add_tail(&l->in_engine, &e->luns);
 	lun_configure(e, l);
+	fence_recall(e, l);
 	return l;
 }
 

@@ -57,6 +57,7 @@ struct attempt {
 	uint64_t started;
 	uint32_t load_bytes;   /* what it added to session->load */
 	bool hedge;
+	uint32_t record;       /* of the flight recorder, while it changes blocks; 0: none */
 	bool wrong_lun;        /* it may be: sent before the path was asked who it is now */
 	void *owner;           /* of whom done() is, where the path does not say it */
 	struct scsi_cmd *cmd;  /* behind this struct, with ops->attempt_room bytes */
@@ -158,6 +159,8 @@ struct session {
 	unsigned scan_tries;
 	bool admin_disabled, removing;
 	uint64_t logins, losses;
+	uint32_t flight;       /* its number there, of the login recorded_login */
+	uint64_t recorded_login;
 	void *io;              /* the adapter's */
 };
 
@@ -191,6 +194,7 @@ struct lun {
 	bool reads_zero;       /* what is deallocated reads as zeroes */
 	uint64_t key;          /* reservation_key as it was when the LUN was first seen, 0: none */
 	bool key_known;
+	uint32_t flight;       /* its number in the flight recorder; 0: not asked for yet */
 	bool write_lost;       /* the storage reported a deferred write error: the next flush fails */
 	const struct dsm *dsm;
 	uint8_t tpgs;          /* of INQUIRY; 0: no port groups, or the module does not follow them */
@@ -263,6 +267,7 @@ struct engine {
 	bool stopping;
 	bool configuring;      /* LUNs without paths may get new ones before this is over */
 	struct list doubts, enders, failovers;
+	struct flight *flight; /* the owner's; or NULL */
 	uint32_t next_key;     /* of persistent reservations, the low 16 bits */
 	uint8_t mutate;        /* enum engine_mutation */
 	struct list free_attempts, free_ios;

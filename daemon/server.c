@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The server as a whole: start, clock, reload, stop. */
 #include "server.h"
+#include "flight.h"
 #include "handover.h"
 #include "log.h"
 #include "metrics.h"
@@ -270,6 +271,19 @@ static int start_engine(struct server *sv)
 	return sv->engine && sv->events ? 0 : -ENOMEM;
 }
 
+/* Under the lock of the control socket, which outlives no process. */
+static void open_flight(struct server *sv, const char *control)
+{
+	char path[4096], why[4400];
+
+	snprintf(path, sizeof(path), "%s.inflight", control);
+	sv->flight = flight_open(path, why, sizeof(why));
+	if (why[0])
+		log_msg(LOG_WARNING, "%s%s", why,
+			sv->flight ? "" : ": after a crash nothing will tell which writes were under way");
+	engine_record(sv->engine, sv->flight);
+}
+
 int server_start(struct server *sv, struct conf *c, char *why, size_t cap)
 {
 	int ret, err;
@@ -292,6 +306,8 @@ int server_start(struct server *sv, struct conf *c, char *why, size_t cap)
 				    sv->engine, sv->events, why, cap);
 	if (ret)
 		return ret;
+	if (c->control)
+		open_flight(sv, c->control);
 	ret = sv->front->start(sv, why, cap);
 	if (ret)
 		return ret;
@@ -381,6 +397,7 @@ void server_stop(struct server *sv)
 	if (sv->nbd)
 		nbd_server_stop(sv->nbd);
 	engine_free(sv->engine);
+	flight_close(sv->flight);
 	if (sv->nbd)
 		nbd_server_free(sv->nbd);
 	events_free(sv->events);

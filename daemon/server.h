@@ -51,6 +51,7 @@ struct server {
 	struct control *control; /* or NULL */
 	struct metrics_http *metrics; /* or NULL */
 	struct events *events;
+	struct flight *flight;  /* beside the control socket, or NULL */
 	ev_timer deadline;
 	ev_prepare prepare;
 	uint64_t armed_for;     /* engine time the deadline timer is armed for; 0: not armed */

@@ -73,6 +73,8 @@ static void trust_result(struct engine *e, struct trust *tr, enum trust_state re
 	tr->state = tr->before = result;
 	tr->cross = tr->crossing;
 	tr->tries = 0;
+	if (result == TRUST_YES)
+		fence_trusted(e, tr->target, tr->tpgt);
 	if (!news)
 		return;
 	if (result == TRUST_YES)

@@ -5,7 +5,7 @@
 
 # Cable 1 leads to tgtd through a proxy that holds what comes from mpiod. W1 (0x11) stays in it and is acknowledged
 # through cable 2; then comes W2 over it; then the proxy delivers. tgtd honours session reinstatement only with
-# CHAP: target 1 is without, target 2 with. CASES="off:plain:same ..." picks cases.
+# CHAP: target 1 is without, target 2 with. CASES="off:plain:same crash ..." picks cases.
 HOLD=$T/hold.sock
 NEAR=10.77.1.2:3261
 
@@ -161,6 +161,39 @@ promise_restart() {
 }
 ended() { ! alive mpiod; }
 
+# mpiod is killed with W1 in the proxy, which holds on to it, and to what the next mpiod sends there
+killed() {
+	w1_in_doubt
+	client_end
+	stop mpiod KILL || true
+	mpiod_up
+	mpiod_wait 1 disk
+	client_start
+}
+# The next mpiod knows of W1: W2 waits until the old session is over
+promise_crash() {
+	killed
+	w2_waits
+	deliver
+	answer w2
+	w2_stays
+}
+# Or is let go by a login that ended it, through the other portal
+promise_crash-soon() {
+	killed
+	ask "$W2"
+	answer w2
+	deliver
+	w2_stays
+}
+promise_crash-none() {
+	killed
+	ask "$W2"
+	answer w2
+	deliver
+	until_true "the late W1 shows: $LATE" disk_is "$LATE"
+}
+
 run_case() { # METHOD TIMEOUT CHAP PROMISE SHAPE
 	local begin=$SECONDS
 	METHOD=$1 TID=1
@@ -196,7 +229,8 @@ each_shape() { # METHOD TIMEOUT CHAP PROMISE [SHAPE...]
 	shift 4
 	[ $# -gt 0 ] || set -- same partial trim zero several
 	for shape in "$@"; do
-		[ -z "${CASES:-}" ] || [[ " $CASES " == *" ${head[0]}:${head[2]}:$shape "* ]] || continue
+		[ -z "${CASES:-}" ] || [[ " $CASES " == *" ${head[0]}:${head[2]}:$shape "* ]] ||
+			[[ " $CASES " == *" ${head[3]} "* ]] || continue
 		run_case "${head[@]}" "$shape"
 	done
 }
@@ -247,6 +281,9 @@ each_shape hold       60      plain  wait
 each_shape hold       60      chap   back same
 each_shape hold       60      plain  restart same partial
 each_shape hold       3       plain  timeout same
+each_shape off        15      plain  crash-none same
+each_shape hold       60      plain  crash
+each_shape auto       60      chap   crash-soon same partial
 each_shape solicited  60      plain  soon
 each_shape solicited  60      chap   soon same
 [ "$CASE" -gt 0 ] || fail "no case is named in CASES=\"$CASES\""

@@ -13,8 +13,8 @@ load_start "$(uri "$LUN")" --mix --depth 16 --connections 4 --size-limit 16M
 load_progress
 if command -v qemu-io >/dev/null; then
 	# shellcheck disable=SC2016 # the inner shell expands it
-	spawn qemu bash -c 'while :; do echo "write -P 0x42 40M 256k"; echo "read -P 0x42 40M 256k"; sleep 0.02; done |
-		qemu-io -f raw "$1"' - "$(uri "$LUN")"
+	spawn qemu setsid bash -c 'trap "kill 0" EXIT; while :; do echo "write -P 0x42 40M 256k"; echo "read -P 0x42 40M 256k"; sleep 0.02; done |
+		qemu-io -f raw "$1" & wait' - "$(uri "$LUN")"
 fi
 for i in $(seq 20); do
 	assert_contains "$(ctl restart -t "$WAIT")" restarted "mpioctl restart"
@@ -28,7 +28,7 @@ if [ -n "${PID[qemu]:-}" ]; then
 	alive qemu || fail "qemu-io ended: $(tail -n 5 "$T/qemu.log")"
 	if grep -qi 'fail\|error' "$T/qemu.log"; then fail "qemu-io: $(grep -i 'fail\|error' "$T/qemu.log" | head -n 3)"; fi
 	assert_gt "$(grep -c 'read 262144' "$T/qemu.log")" 20 "reads of QEMU"
-	stop qemu KILL || true
+	stop qemu || true
 fi
 
 # a configuration that the new program does not take
