@@ -68,6 +68,11 @@ static uint64_t granule_where(const struct disk *d, uint64_t g)
 	return (uint64_t)d->index << 32 | (g + 1);
 }
 
+static bool changes(const struct request *r)
+{
+	return r->op == REQUEST_WRITE || r->op == REQUEST_TRIM || r->op == REQUEST_ZERO;
+}
+
 static void pick(struct sim *s, struct slot *w)
 {
 	struct request *r = &w->r;
@@ -77,7 +82,7 @@ static void pick(struct sim *s, struct slot *w)
 
 	memset(r, 0, sizeof(*r));
 	r->lun = w->lun;
-	switch (sim_below(s, 20)) {
+	switch (sim_below(s, 22)) {
 	default:
 		r->op = REQUEST_READ;
 		break;
@@ -90,12 +95,20 @@ static void pick(struct sim *s, struct slot *w)
 	case 17 ... 18:
 		r->op = REQUEST_ZERO;
 		r->no_hole = sim_chance(s, 50);
+		r->fast = sim_chance(s, 30);
+		break;
+	case 20:
+		r->op = REQUEST_STATUS;
+		r->one = sim_chance(s, 20);
+		break;
+	case 21:
+		r->op = REQUEST_CACHE;
 		break;
 	case 19:
 		r->op = REQUEST_FLUSH;
 		return;
 	}
-	r->fua = r->op != REQUEST_READ && sim_chance(s, 15);
+	r->fua = changes(r) && sim_chance(s, 15);
 	first = sim_below(s, total);
 	n = 1 + sim_below(s, sim_chance(s, 20) ? total : 2 * unit);
 	if (aligned) {
@@ -159,7 +172,7 @@ static void submit(struct sim *s, struct slot *w)
 		r->buf = buf_get(s->pool, r->len);
 		r->data = r->buf->data;
 	}
-	if (r->op != REQUEST_READ && r->op != REQUEST_FLUSH)
+	if (changes(r))
 		begin_write(s, w);
 	if (watched(s, w))
 		sim_trace(s, "slot %llu submits op %u, write %llu%s, granules %llu+%u",
@@ -211,6 +224,35 @@ static void check_data(struct sim *s, struct slot *w, unsigned how)
 	}
 }
 
+/* What is said to be zeroes is as good as zeroes that were read. */
+static void check_extents(struct sim *s, struct slot *w, unsigned how)
+{
+	const struct request *r = &w->r;
+	const struct request_extent *x = (const void *)r->data;
+	uint64_t at = r->offset, end = r->offset + r->len;
+	const char *wrong = NULL;
+
+	if (!r->nextents || r->nextents > (r->one ? 1 : REQUEST_EXTENTS_MAX))
+		sim_fail(s, "%u extents", r->nextents);
+	for (uint32_t i = 0; i < r->nextents; at += x[i++].len) {
+		if (!x[i].len || x[i].len > end - at) {
+			sim_fail(s, "extent %u of %u bytes, asked for %u", i, x[i].len, r->len);
+			return;
+		}
+		if (x[i].flags && !w->disk->thin)
+			sim_fail(s, "a hole on a disk that has none");
+		if (!(x[i].flags & REQUEST_EXTENT_ZERO))
+			continue;
+		if (!w->disk->zero_unmapped)
+			sim_fail(s, "zeroes on a disk that does not say so");
+		for (uint64_t g = at / GRANULE; g < (at + x[i].len) / GRANULE && !wrong; g++)
+			wrong = check_read(&w->disk->g[g], 0, w->start, s->now, how);
+		if (wrong)
+			sim_fail(s, "disk %d: zeroes are said to be at %llu, %s", w->disk->index,
+				 (unsigned long long)at, wrong);
+	}
+}
+
 void client_done(struct sim *s, struct request *r)
 {
 	struct slot *w = slot_of(r);
@@ -230,7 +272,7 @@ void client_done(struct sim *s, struct request *r)
 	if (watched(s, w))
 		sim_trace(s, "slot %llu is done: op %u, error %d", (unsigned long long)w->id, r->op,
 			  r->err);
-	if (r->err && !(s->may_fail && r->err == EIO) && !(s->engine->stopping && r->err == ESHUTDOWN))
+	if (r->err && !(r->fast && r->err == ENOTSUP) && !(s->may_fail && r->err == EIO) && !(s->engine->stopping && r->err == ESHUTDOWN))
 		sim_fail(s, "a client got error %d (%s)", r->err, strerror(r->err));
 	if (!r->err && s->now - w->start > s->stall_us)
 		s->stall_us = s->now - w->start;
@@ -247,7 +289,10 @@ void client_done(struct sim *s, struct request *r)
 				if (d->g[i].flushed < w->start)
 					d->g[i].flushed = w->start;
 		}
-	} else {
+	} else if (r->op == REQUEST_STATUS) {
+		if (!r->err)
+			check_extents(s, w, how);
+	} else if (changes(r)) {
 		for (uint64_t i = 0; i < r->len / GRANULE; i++)
 			check_end(&d->g[r->offset / GRANULE + i], w->id, w->start, s->now, how);
 	}

@@ -40,6 +40,9 @@ void disk_init(struct sim *s, struct disk *d, int index)
 	d->has_fua = sim_chance(s, 70);
 	d->fua_lies = !d->has_fua && sim_chance(s, 50); /* MODE SENSE promises what WRITE refuses */
 	d->zero_unmapped = sim_chance(s, 50);
+	d->thin = d->has_unmap || sim_chance(s, 50);
+	d->has_status = d->thin && sim_chance(s, 80);
+	d->has_prefetch = sim_chance(s, 50);
 	d->max_transfer = sim_chance(s, 50) ? 1 + sim_below(s, 16) : 0;
 	d->max_ws = sim_chance(s, 50) ? 1 + sim_below(s, 16) : 0;
 	d->ngranules = d->blocks * d->block_size / GRANULE;
@@ -162,7 +165,45 @@ static void copy(struct disk *d, uint64_t lba, uint64_t n)
 	memcpy(d->stable + lba * d->block_size, d->data + lba * d->block_size, n * d->block_size);
 }
 
-/* READ, WRITE, WRITE SAME and UNMAP. */
+static bool is_zero(const struct disk *d, uint64_t lba)
+{
+	const uint8_t *p = d->data + lba * d->block_size;
+
+	return !p[0] && !memcmp(p, p + 1, d->block_size - 1);
+}
+
+/* GET LBA STATUS: a few descriptors, the first of which may begin before the block that was asked for. */
+static void lba_status(struct sim *s, struct disk *d, uint64_t lba, uint32_t alloc, struct answer *a)
+{
+	uint32_t n = 0, max = 1 + sim_below(s, 4);
+	bool lie = s->mutate && !strcmp(s->mutate, "false-hole") && sim_chance(s, 2);
+	uint8_t *p;
+
+	if (!d->has_status) {
+		disk_check_condition(a, SCSI_KEY_ILLEGAL_REQUEST, sim_chance(s, 50) ? 0x20 : 0x24, 0);
+		return;
+	}
+	if (!range_ok(d, lba, 1, a))
+		return;
+	while (lba && sim_chance(s, 30) && is_zero(d, lba) == is_zero(d, lba - 1))
+		lba--;
+	p = disk_answer(a, 8 + 16 * max);
+	for (; lba < d->blocks && n < max; n++) {
+		uint64_t first = lba;
+
+		while (lba < d->blocks && is_zero(d, lba) == is_zero(d, first))
+			lba++;
+		put32(p + 8 + 16 * n + 4, (uint32_t)first);
+		put32(p + 8 + 16 * n + 8, (uint32_t)(lba - first));
+		p[8 + 16 * n + 12] = is_zero(d, first) || lie ? 1 + (first & 1) : 0;
+	}
+	put32(p, 4 + 16 * n);
+	a->len = 8 + 16 * n;
+	if (a->len > alloc)
+		a->len = alloc;
+}
+
+/* READ, WRITE, WRITE SAME, UNMAP, PRE-FETCH and GET LBA STATUS. */
 static void io(struct sim *s, struct disk *d, const struct scsi_cmd *c, struct answer *a)
 {
 	uint64_t lba = be64(c->cdb + 2), n = be32(c->cdb + 10);
@@ -213,6 +254,15 @@ static void io(struct sim *s, struct disk *d, const struct scsi_cmd *c, struct a
 		for (uint64_t i = 0; i < n && !lose; i++)
 			memcpy(d->data + (lba + i) * bs, p, bs);
 		return;
+	case 0x9e:
+		lba_status(s, d, lba, (uint32_t)n, a);
+		return;
+	case 0x90:
+		if (!d->has_prefetch)
+			disk_check_condition(a, SCSI_KEY_ILLEGAL_REQUEST, 0x20, 0);
+		else if (range_ok(d, lba, n, a))
+			a->status = SCSI_ST_CONDITION_MET;
+		return;
 	case 0x42:
 		if (!d->has_unmap) {
 			disk_check_condition(a, SCSI_KEY_ILLEGAL_REQUEST, 0x20, 0);
@@ -244,7 +294,7 @@ static void note_seen(struct conn *c, unsigned lun, const uint8_t *cdb)
 {
 	if (cdb[0] == 0x12)
 		c->seen[lun] |= !(cdb[1] & 1) ? SEEN_INQUIRY : cdb[2] == 0x83 ? SEEN_ID : 0;
-	else if (cdb[0] == 0x9e)
+	else if (cdb[0] == 0x9e && (cdb[1] & 0x1f) == 0x10)
 		c->seen[lun] |= SEEN_SIZE;
 }
 
@@ -271,7 +321,7 @@ static void other(struct sim *s, struct disk *d, const struct nexus *x, const st
 		p = disk_answer(a, 32);
 		put32(p + 4, d->blocks - 1);
 		put32(p + 8, d->block_size);
-		p[14] = d->has_unmap << 7 | d->zero_unmapped << 6;
+		p[14] = d->thin << 7 | d->zero_unmapped << 6;
 		break;
 	case 0x35:
 	case 0x91:
@@ -299,9 +349,10 @@ static void other(struct sim *s, struct disk *d, const struct nexus *x, const st
 	}
 }
 
-static bool is_io(uint8_t op)
+static bool is_io(const uint8_t *cdb)
 {
-	return op == 0x88 || op == 0x8a || op == 0x93 || op == 0x42;
+	return cdb[0] == 0x88 || cdb[0] == 0x8a || cdb[0] == 0x93 || cdb[0] == 0x42 || cdb[0] == 0x90 ||
+	       (cdb[0] == 0x9e && (cdb[1] & 0x1f) == 0x12);
 }
 
 static void perform(struct sim *s, struct disk *d, const struct nexus *x, const struct scsi_cmd *cmd,
@@ -311,7 +362,7 @@ static void perform(struct sim *s, struct disk *d, const struct nexus *x, const 
 		a->status = SCSI_ST_RESERVATION_CONFLICT;
 	else if (!alua_allows(d, x, cmd->cdb, a))
 		return;
-	else if (is_io(cmd->cdb[0]))
+	else if (is_io(cmd->cdb))
 		io(s, d, cmd, a);
 	else
 		other(s, d, x, cmd, a);
@@ -365,7 +416,7 @@ void disk_execute(struct sim *s, struct conn *c, const struct scsi_cmd *cmd, str
 		return;
 	}
 	d = &s->disks[c->port->map[lun]];
-	if (s->mutate && !strcmp(s->mutate, "wrong-lun") && is_io(op) && sim_chance(s, 2))
+	if (s->mutate && !strcmp(s->mutate, "wrong-lun") && is_io(cmd->cdb) && sim_chance(s, 2))
 		d = &s->disks[sim_below(s, s->ndisks)];
 	if (c->ua[lun] && op != 0x12) {
 		disk_check_condition(a, SCSI_KEY_UNIT_ATTENTION, c->ua[lun], c->ua_q[lun]);
@@ -374,7 +425,7 @@ void disk_execute(struct sim *s, struct conn *c, const struct scsi_cmd *cmd, str
 	}
 	if (trouble(s, a))
 		return;
-	if (is_io(op) && c->seen[lun] != SEEN_ALL)
+	if (is_io(cmd->cdb) && c->seen[lun] != SEEN_ALL)
 		sim_fail(s, "I/O on LUN %u of %s before its identity was read on this login", lun,
 			 c->port->addr);
 	perform(s, d, &c->nexus, cmd, a);

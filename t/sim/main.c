@@ -32,7 +32,7 @@ static void usage(FILE *out)
 	      "--no-late: what a killed connection had sent is never executed.\n"
 	      "--keep-going: one line for each failing seed, and all of them.\n"
 	      "NAME breaks the world on purpose, to see that the checks notice: lose-acked-write,\n"
-	      "stale-read, early-flush, early-fua, wrong-lun; or the engine: skip-fence, drop-retry,\n"
+	      "stale-read, early-flush, early-fua, false-hole, wrong-lun; or the engine: skip-fence, drop-retry,\n"
 	      "complete-twice, flush-early.\n", out);
 }
 

@@ -4,7 +4,7 @@
 # SPDX-License-Identifier: MIT
 set -u
 sim=${PLAIN_B:-${B:-build}}/sim-engine
-for m in lose-acked-write stale-read early-flush early-fua wrong-lun skip-fence drop-retry complete-twice flush-early; do
+for m in lose-acked-write stale-read early-flush early-fua false-hole wrong-lun skip-fence drop-retry complete-twice flush-early; do
 	if out=$("$sim" --seeds 10000 --mutate "$m" 2>&1); then
 		echo "FAILED: nobody noticed $m"
 		exit 1

@@ -71,6 +71,7 @@ struct disk {
 	uint32_t block_size;
 	uint8_t *data, *stable;
 	bool sync16, sync10;
+	bool thin, has_status, has_prefetch;
 	bool has_unmap, has_ws16, ws_unmap, has_fua, zero_unmapped, fua_lies;
 	uint32_t max_transfer, max_ws;
 	uint64_t executed;   /* I/O commands */
