@@ -343,8 +343,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	w.refuse = false;
 	w.silence_ms = 0;
 	peace(30);
-	show_all();
 	if (a & 1) {
+		show_all();
 		engine_shutdown(w.e);
 		peace(5);
 	}

@@ -21,8 +21,8 @@ export ASAN_OPTIONS=${ASAN_OPTIONS:-detect_leaks=1:abort_on_error=0}:allocator_m
 if [ -n "$merge" ]; then
 	new=$(mktemp -d)
 	trap 'rm -rf "$new"' EXIT
-	# longer ones are cut: the corpora are in the repository
-	"$B/fuzz/$name" "${args[@]}" -max_len=2048 -set_cover_merge=1 "$new" "$corpus" "$found"
+	# few and short: the corpora are in the repository
+	"$B/fuzz/$name" "${args[@]}" -max_len=2048 -use_counters=0 -set_cover_merge=1 "$new" "$corpus" "$found"
 	rm -rf "$corpus"
 	mkdir "$corpus"
 	cp "$new"/* "$corpus"
