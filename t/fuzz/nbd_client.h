@@ -90,7 +90,7 @@ static inline bool no_export(void *arg, const char *name, struct nbd_export *out
 	return false;
 }
 
-static inline void keep_listener(void *to, const char *addr, int fd) {}
+static inline void keep_listener(void *to, const char *addr, int fd, bool foreign) {}
 
 static inline void keep_conn(void *to, const struct nbd_kept *k)
 {
