@@ -39,7 +39,7 @@ static bool is_port(const char *s)
 	return atoi(s) <= 65535;
 }
 
-/* An interface by the kernel's rule, dev_valid_name(). */
+/* An interface by the kernel's rule, dev_valid_name(); a bracket would end the address. */
 static bool is_interface(const char *s)
 {
 	size_t len = strlen(s);
@@ -47,7 +47,7 @@ static bool is_interface(const char *s)
 	if (!len || len > IFACE_MAX || !strcmp(s, ".") || !strcmp(s, ".."))
 		return false;
 	for (; *s; s++)
-		if (isspace((unsigned char)*s) || iscntrl((unsigned char)*s) || strchr("/:", *s))
+		if (isspace((unsigned char)*s) || iscntrl((unsigned char)*s) || strchr("/:[]", *s))
 			return false;
 	return true;
 }

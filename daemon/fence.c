@@ -194,8 +194,9 @@ void fence_start(struct engine *e, struct doubt *d)
 {
 	engine_arm(e, &d->timer, d->since + d->lun->opt->fence_timeout_us);
 	engine_emit(e, EVENT_INFO, "fence", d->lun, d->session,
-		    "%u writes (%llu blocks) may still be executed there: newer ones to these blocks wait (%s)",
-		    d->n, (unsigned long long)d->blocks, fence_method_name(d->method));
+		    "%u writes (%llu blocks)%s may still be executed there: newer ones to these blocks wait (%s)",
+		    d->n, (unsigned long long)d->blocks, d->recalled ? " of an earlier process" : "",
+		    fence_method_name(d->method));
 	if (d->method == CONF_FENCE_REINSTATE)
 		nexus_end(e, d->target, d->isid, d->tpgt);
 	else if (d->method == CONF_FENCE_RESERVATION)

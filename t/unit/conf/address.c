@@ -47,6 +47,7 @@ START_TEST(portals_are_brought_to_one_form)
 		{"[]:1", NULL, NULL},
 		{"2001:db8:::1", NULL, NULL},
 		{"fe80::1%", NULL, NULL},
+		{"fe80::1%e]0", NULL, NULL},
 		{"a..b", NULL, NULL},
 		{"a.", NULL, NULL},
 		{"-a", NULL, NULL},

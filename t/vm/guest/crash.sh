@@ -1,6 +1,6 @@
 #!/bin/bash
 # kill -9 of mpiod under a mounted ext4 with a writer, 10 times: no I/O error, every file that was fsynced is there, a clean file system;
-# a range that was in flight is fenced by the next mpiod.
+# what was in flight is fenced by the next mpiod.
 . "$(dirname "$0")/../lib.sh"
 
 export RUNTIME_DIRECTORY=$T/attach
@@ -8,9 +8,11 @@ answers() { kill -0 "$writer" 2>/dev/null && [ "$(wc -l <"$T/sums")" -gt "$1" ];
 
 san_up 2 300M
 conf 'probation = off'
+modprobe -a nbd sch_netem
+# far enough away that most of the time something is in flight
+for i in 1 2; do ip netns exec "$NS-tgt" tc qdisc add dev "t$i" root netem delay 50ms; done
 mpiod_up
 mpiod_wait 2
-modprobe nbd nbds_max=4
 dmesg_begin
 spawn attach "$B/mpio-attach" "$(lun_name)" "$DEV" --socket "unix:$NBD" --timeout 3
 GUEST_ENDS+=("nbd_down")
@@ -46,6 +48,7 @@ touch "$T/enough"
 wait "${PID[writer]}" || fail "the writer failed: $(cat "$T/writer.log")"
 unset 'PID[writer]'
 assert_gt "$(wc -l <"$T/sums")" 5 "files"
+assert_gt "$(grep -c 'fence: .* of an earlier process' "$MPIOD_LOG")" 0 "fences of what was in flight at a crash"
 dmesg_ok
 files_check "$MNT"
 umount "$MNT"
