@@ -162,11 +162,11 @@ bench bench-failover:
 # ---- lint: all of it has to be silent, but for clang-format, which only advises ----
 
 C_FILES := $(wildcard attach/*.[ch] conf/*.[ch] policy/*.[ch] transport/*.[ch] daemon/*.[ch] plugin/*.[ch] t/*/*.[ch] t/unit/*/*.c)
-SCRIPTS := .ci/run t/run t/deps $(wildcard t/*.sh t/*/*.sh contrib/*.sh contrib/*/*.sh)
+SCRIPTS := .ci/run t/run t/deps t/vm/with t/vm/in t/vm/agent t/vm/prepare t/vm/initramfs $(wildcard t/*.sh t/*/*.sh t/vm/guest/*.sh contrib/*.sh contrib/*/*.sh)
 MAN = $(wildcard contrib/man/*.[158]) $(B)/man/mpiod.conf.5
 lint: $(B)/man/mpiod.conf.5
 	@t/deps lint
-	@JOBS=$(shell nproc) CFLAGS='$(filter-out -MMD -MP -Werror,$(ALL_CFLAGS)) -I.' t/lint.sh \
+	@JOBS=$(shell nproc) CFLAGS='$(filter-out -MMD -MP -Werror,$(ALL_CFLAGS)) -I. $(shell pkg-config --cflags $(ATTACH_DEPS))' t/lint.sh \
 		"$(C_FILES)" "$(SCRIPTS)" "$(MAN)"
 
 # ---- install ----

@@ -34,16 +34,26 @@ int attempt_send(struct engine *e, struct attempt *a) __attribute__((warn_unused
 void attempt_detach(struct engine *e, struct attempt *a);
 void attempt_free(struct engine *e, struct attempt *a);
 
-/* dispatch.c: which path, and what an outcome means */
+/* outcome.c: what an answer means */
+
+/* An attempt of an io is over; it is off its session's list already. */
+void io_outcome(struct engine *e, struct attempt *a);
+/* Side effects of a verdict on a command on p: enum dsm_effect bits. */
+void apply_effects(struct engine *e, struct path *p, unsigned effects, const char *why);
+/* a's session is gone: its io, if it has no other try under way, goes to the head of the queue. */
+void io_requeue(struct engine *e, struct attempt *a);
+
+/* dispatch.c: which path */
 
 /* Starts io on a path, or puts it on lun->waiting. */
 void io_dispatch(struct engine *e, struct io *io);
-/* Side effects of a verdict on a command on p: enum dsm_effect bits. */
-void apply_effects(struct engine *e, struct path *p, unsigned effects, const char *why);
+/* Puts io on lun->waiting: at the head, or at the end. */
+void io_wait(struct engine *e, struct io *io, bool first);
+/* Starts it after us microseconds; the usual delay before its next try. */
+void io_delay(struct engine *e, struct io *io, uint64_t us);
+uint64_t io_retry_delay(const struct io *io);
 /* Another try of every READ on s that has none yet, on a path that is not suspect. */
 void session_hedge_reads(struct engine *e, struct session *s);
-/* a's session is gone: its io, if it has no other try under way, goes to the head of the queue. */
-void io_requeue(struct engine *e, struct attempt *a);
 /* Starts what waits, as far as there are paths and windows. */
 void lun_run(struct engine *e, struct lun *l);
 

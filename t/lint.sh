@@ -62,6 +62,7 @@ headers() { # the first line, and no file too long
 
 claims() { # the tests that SECURITY.md names
 	local claim file
+	# shellcheck disable=SC2016
 	grep -oE '`[a-z]+/[a-z_]+\.c:[a-z0-9_]+`' SECURITY.md | tr -d '`' | while IFS=: read -r file claim; do
 		grep -q "START_TEST($claim)" "t/unit/$file" || echo "SECURITY.md: no test $claim in t/unit/$file"
 	done

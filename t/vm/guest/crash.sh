@@ -4,7 +4,6 @@
 . "$(dirname "$0")/../lib.sh"
 
 export RUNTIME_DIRECTORY=$T/attach
-answers() { kill -0 "$writer" 2>/dev/null && [ "$(wc -l <"$T/sums")" -gt "$1" ]; }
 
 san_up 2 300M
 conf 'probation = off'

@@ -23,7 +23,8 @@ until_true "I/O goes on" began 100
 alive fio || fail "fio ended: $(tail -n 20 "$T/fio.log")"
 status=0
 stop fio INT || status=$? # 128: it was told to end
-[[ $status =~ ^(0|128)$ ]] && grep -q 'err= 0' "$T/fio.log" || fail "fio ended with $status: $(head -n 20 "$T/fio.log")"
+[[ $status =~ ^(0|128)$ ]] || fail "fio ended with $status: $(head -n 20 "$T/fio.log")"
+grep -q 'err= 0' "$T/fio.log" || fail "fio: $(head -n 20 "$T/fio.log")"
 dmesg_ok
 assert_eq "$(js '[.luns[].users] | add')" 4 "connections"
 say "20 restarts"
