@@ -118,8 +118,9 @@ sim: $(B)/sim-engine
 CHECK_B ?= build-check
 TSAN_B ?= build-tsan
 TESTS ?= $(sort $(wildcard t/system/*.sh))
+VM_TESTS ?= $(sort $(wildcard t/vm/guest/*.sh)) t/vm/systemd.sh
 check:
-	@t/deps build test
+	@t/deps build test vm
 	@echo "Building with sanitizers in $(CHECK_B), without in $(B)"
 	@$(MAKE) --no-print-directory -s -k -j$(shell nproc) B=$(CHECK_B) SANITIZE=address,undefined \
 		CFLAGS="-O1 -g" all unit tools $(if $(SIM),$(CHECK_B)/sim-engine)
@@ -129,7 +130,12 @@ check:
 	@$(FUZZ_MAKE) -k -j$(shell nproc) fuzzers
 	@B=$(CHECK_B) PLAIN_B=$(B) TSAN_B=$(abspath $(TSAN_B)) t/run $(UNIT:$(B)/%=$(CHECK_B)/%) \
 		"$(CHECK_B)/sim-engine --seeds $(SAN_SEEDS)" "$(B)/sim-engine --seeds $(SEEDS)" \
-		t/sim/mutations.sh $(FUZZ:%="t/fuzz/run.sh %") $(TESTS)
+		t/sim/mutations.sh $(FUZZ:%="t/fuzz/run.sh %") $(TESTS) $(VM_TESTS)
+
+# With Debian's stock kernel, in a virtual machine under software emulation; no KVM is needed.
+check-vm: all $(B)/tools/nbd-load $(B)/t-target tools
+	@t/deps build test vm
+	@B=$(B) t/run $(VM_TESTS)
 
 # ---- fuzzing: t/fuzz/NAME.c with libFuzzer; make fuzz T=NAME SECONDS=N, and a short run in make check ----
 
@@ -226,6 +232,7 @@ help:
 	@echo 'make             build mpiod, mpioctl and mpio-attach (needs the packages of "make deps")'
 	@echo 'make demo        watch it: a target, two cables, and what happens when they are pulled; KEEP=1 leaves it up'
 	@echo 'make check       all tests, with sanitizers; TESTS="t/system/reset.sh ..." picks system tests'
+	@echo 'make check-vm    of them those in a virtual machine: the kernel, LIO, systemd; VM_TESTS="t/vm/guest/attach.sh ..."'
 	@echo 'make sim         the simulation; SEEDS=N seeds, or SEED=S for one again'
 	@echo 'make fuzz        T=NAME SECONDS=N: one of t/fuzz ($(FUZZ))'
 	@echo 'make lint        clang-tidy, cppcheck, shellcheck, manual pages, includes'
@@ -236,5 +243,5 @@ help:
 	@echo 'make clean'
 	@echo 'B=DIR builds elsewhere, SANITIZE=address,undefined with sanitizers.'
 
-.PHONY: all have-deps unit tools sim check fuzz fuzzers demo bench bench-failover lint install uninstall clean deps help
+.PHONY: all have-deps unit tools sim check check-vm fuzz fuzzers demo bench bench-failover lint install uninstall clean deps help
 -include $(shell [ -d $(B) ] && find $(B) -name '*.d')

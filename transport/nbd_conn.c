@@ -119,7 +119,7 @@ void nbd_conn_check(struct nbd_conn *c)
 	if (c->state == NBD_ST_DEAD)
 		return;
 	if (c->state == NBD_ST_DRAIN && c->nreqs == 0 && !nbd_reply_pending(c)) {
-		nbd_conn_close(c, LOG_INFO, "the client has left");
+		nbd_conn_close(c, c->use ? LOG_INFO : LOG_DEBUG, "the client has left");
 		return;
 	}
 	/* Both do nothing when that is how it is already. */

@@ -1,0 +1,100 @@
+# shellcheck shell=bash
+# SPDX-License-Identifier: MIT
+# The part of systemd.sh that runs inside.
+. "$(dirname "$0")/lib.sh"
+
+CTL=/run/mpiod/control.sock
+MPIOCTL=/usr/local/bin/mpioctl
+MPIOD_LOG=$T/journal
+unit() { systemctl show -P "$2" "$1"; }
+active() { [ "$(unit "$1" ActiveState)" = active ]; }
+journal() { journalctl -q -o short-monotonic --no-pager "$@"; }
+guest_failed() { [ "$?" = 0 ] || journal -u mpiod -u mpio-attach@data -u srv.mount -n 80 >&2; }
+trap 'guest_failed; guest_cleanup' EXIT
+
+# ---- at boot ----
+
+until_true "/srv is mounted" mountpoint -q /srv
+for u in mpiod mpio-attach@data srv.mount; do active "$u" || fail "$u is not active"; done
+last=0
+for u in storage mpiod mpio-attach@data srv.mount; do
+	at=$(unit "$u" ActiveEnterTimestampMonotonic)
+	[ "$at" -gt "$last" ] || fail "$u was there too early: $at"
+	last=$at
+done
+assert_contains "$(unit mpiod StatusText)" "1 ok" "what the service says of itself"
+assert_eq "$(stat -c %U "/proc/$(unit mpiod MainPID)")" mpiod "user of the daemon"
+mpiod_wait 2
+say "at boot: up and mounted; $(unit mpiod StatusText)"
+
+for u in mpiod mpio-attach@data mpio-fuse@data; do
+	line=$(systemd-analyze security --no-pager "$u.service" 2>/dev/null | tail -n 1)
+	say "${line##*→ }"
+	[ "$u" != mpiod ] || exposure=$(grep -oE '[0-9]+\.[0-9]+' <<<"$line")
+done
+awk -v e="$exposure" 'BEGIN { exit !(e < 2.0) }' || fail "exposure of mpiod.service: $exposure"
+
+# ---- under verified I/O ----
+
+dmesg_begin
+spawn fio fio --name=verify --filename=/srv/file --direct=1 --ioengine=libaio --iodepth=8 --rw=randrw --bs=4k --verify=crc32c \
+	--size=32M --verify_backlog=256 --time_based --runtime=100000 --norandommap=0 --verify_fatal=1
+ios() { js '[.luns[].paths[] | .reads + .writes] | add'; }
+began() { alive fio || fail "fio ended: $(head -n 20 "$T/fio.log")"; [ "$(ios)" -gt "$1" ]; }
+policy_is() { [ "$(js '.luns[0].policy')" = "$1" ]; }
+until_true "I/O goes on" began 100
+
+sed -i '/^id =/a policy = least-queue-depth' /etc/mpiod/mpiod.conf
+pid=$(unit mpiod MainPID)
+systemctl reload mpiod
+until_true "the new policy is in force" policy_is least-queue-depth
+cp /etc/mpiod/mpiod.conf "$T/good.conf"
+echo 'policy = nonsense' >>/etc/mpiod/mpiod.conf
+systemctl reload mpiod || true
+said() { [[ $(journal -u mpiod) == *"$1"* ]]; }
+until_true "the error in the file is in the journal" said 'nonsense'
+assert_eq "$(js '.luns[0].policy')" least-queue-depth "policy after a reload of a bad file"
+cp "$T/good.conf" /etc/mpiod/mpiod.conf
+assert_eq "$(unit mpiod MainPID)" "$pid" "process after reloads"
+say "reload"
+
+users() { js '[.luns[].users] | add'; }
+before=$(users)
+for i in $(seq 20); do
+	systemctl restart mpiod
+	mpiod_wait 2
+	assert_eq "$(users)" "$before" "connections after restart $i"
+	until_true "I/O goes on after restart $i" began 50
+done
+[[ $(journal -u mpio-attach@data) != *'lost a connection'* ]] || fail "a restart lost connections"
+say "systemctl restart: 20 times, $before connections kept"
+
+# A version that can't start leaves the old one serving.
+pid=$(unit mpiod MainPID)
+mv /usr/local/sbin/mpiod "$T/mpiod.good"
+printf '#!/bin/sh\necho "this version does not start" >&2\nexit 1\n' >/usr/local/sbin/mpiod
+chmod 755 /usr/local/sbin/mpiod
+if out=$(ctl restart -t 60 2>&1); then fail "mpioctl restart into a version that can't start: $out"; fi
+assert_eq "$(unit mpiod MainPID)" "$pid" "process after the failed upgrade"
+mv "$T/mpiod.good" /usr/local/sbin/mpiod
+until_true "I/O goes on after the failed upgrade" began "$(ios)"
+ctl restart -t 60 || fail "mpioctl restart"
+mpiod_wait 2
+until_true "I/O goes on after the upgrade" began 50
+assert_eq "$(users)" "$before" "connections after mpioctl restart"
+say "upgrade: refused, then done"
+
+# A daemon that hangs: the watchdog ends it, mpio-attach connects again.
+n=$(unit mpiod NRestarts)
+kill -STOP "$(unit mpiod MainPID)"
+restarted() { [ "$(unit mpiod NRestarts)" -gt "$n" ] && active mpiod; }
+until_true "the watchdog has it restarted" restarted
+said 'Watchdog timeout' || fail "it was not the watchdog"
+mpiod_wait 2
+until_true "I/O goes on after the watchdog" began 50
+say "watchdog: $(journal -u mpiod | grep -F 'Watchdog timeout' | tail -n 1 | sed 's/.*: //')"
+
+stop fio INT || true
+grep -q 'err= 0' "$T/fio.log" || fail "fio: $(head -n 20 "$T/fio.log")"
+dmesg_ok
+sync
