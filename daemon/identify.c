@@ -33,6 +33,7 @@ struct identify {
 	struct scsi_mode mode;
 	bool mode_known, mode_conflict, size_unread;
 	struct scsi_groups groups;
+	bool groups_short;
 };
 
 struct step {
@@ -104,6 +105,7 @@ static int parse_groups(struct identify *id, const uint8_t *p, size_t len)
 
 static int parse_groups_short(struct identify *id, const uint8_t *p, size_t len)
 {
+	id->groups_short = true;
 	return scsi_parse_groups(p, len, false, &id->groups);
 }
 
@@ -321,8 +323,10 @@ static void finish(struct engine *e, struct identify *id)
 		learn(e, l, id);
 	p->port_group = id->id.port_group;
 	p->relative_port = id->id.relative_port;
-	if (l->tpgs)
+	if (l->tpgs) {
+		l->rtpg_short |= id->groups_short;
 		groups_learn(e, l, &id->groups);
+	}
 	verify_arm(e, l);
 	l->epoch++;
 	register_or_go(e, p, id->mode_conflict);
@@ -450,7 +454,7 @@ static bool needed(const struct identify *id, const struct step *st)
 {
 	if (st->build == build_groups)
 		return id->inquiry.tpgs != 0;
-	if (st->build == build_groups_short)
+	if (st->build == build_groups_short) /* LIO's extended form says 4 bytes too few of itself */
 		return id->inquiry.tpgs != 0 && !id->groups.n;
 	return !st->vpd || !st->optional || scsi_vpd_has(&id->pages, st->vpd);
 }

@@ -7,6 +7,7 @@
 #include "fence.h"
 #include "internal.h"
 
+#include <errno.h>
 #include <string.h>
 
 #define ANSWER_BYTES 1024
@@ -275,9 +276,14 @@ void groups_look(struct engine *e, struct lun *l)
 static void take_groups(struct engine *e, struct path *p, const struct attempt *a)
 {
 	struct scsi_groups g;
+	int ret = scsi_parse_groups(a->buf->data, a->cmd->got, !p->lun->rtpg_short, &g);
 
-	if (scsi_parse_groups(a->buf->data, a->cmd->got, !p->lun->rtpg_short, &g) == 0 && g.n)
+	if (ret == 0 && g.n) {
 		groups_learn(e, p->lun, &g);
+	} else if (ret == -EPROTO && !p->lun->rtpg_short) {
+		p->lun->rtpg_short = true;
+		verify_path(e, p);
+	}
 }
 
 static void verified(struct engine *e, struct attempt *a)

@@ -29,6 +29,8 @@ static bool is_read(const struct scsi_cmd *c)
 }
 
 #define UNMAP 0x42
+#define PRE_FETCH_10 0x34
+#define PRE_FETCH_16 0x90
 
 /*
  * The target says that the command is completed. A residual (RFC 7143 11.4.5) contradicts it for a
@@ -38,6 +40,9 @@ static bool is_read(const struct scsi_cmd *c)
  */
 static struct dsm_verdict done(const struct scsi_cmd *c)
 {
+	/* SAM-5 5.3.1: an answer to PRE-FETCH; what it would say about other data nobody knows */
+	if (c->status == SCSI_ST_CONDITION_MET && c->cdb[0] != PRE_FETCH_10 && c->cdb[0] != PRE_FETCH_16)
+		return other_path(DSM_COUNTED, "condition met, where there is none");
 	if (c->got < c->len && c->dir == SCSI_DIR_OUT && c->cdb[0] != UNMAP)
 		return other_path(DSM_COUNTED, "short write");
 	if (c->got < c->len && is_read(c))

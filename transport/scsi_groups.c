@@ -52,14 +52,17 @@ int scsi_parse_groups(const uint8_t *p, size_t len, bool ext, struct scsi_groups
 		size_t size;
 
 		if (end - at < GROUP_BYTES)
-			return -EPROTO;
+			goto lie;
 		if (at > len || len - at < GROUP_BYTES)
 			return 0;
 		size = GROUP_BYTES + p[at + 7] * (size_t)PORT_BYTES;
 		if (size > end - at)
-			return -EPROTO;
+			goto lie;
 		take_group(p + at, len - at, &out->g[out->n++]);
 		at += size;
 	}
 	return 0;
+lie:
+	out->n = 0;
+	return -EPROTO;
 }

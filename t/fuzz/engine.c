@@ -28,7 +28,7 @@ static uint32_t fill(struct scsi_cmd *cmd, const struct answer *a, bool whole)
 static void poison(struct scsi_cmd *cmd)
 {
 	bool good = cmd->status == SCSI_ST_GOOD ||
-		    (cmd->status == SCSI_ST_CHECK_CONDITION && cmd->sense.valid && cmd->sense.key == 1);
+		    (cmd->status == SCSI_ST_CHECK_CONDITION && cmd->sense.valid && cmd->sense.key <= 1);
 
 	if (cmd->cdb[0] != 0x88 || (cmd->outcome == SCSI_OUT_STATUS && good && cmd->got == cmd->len))
 		return;

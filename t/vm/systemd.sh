@@ -10,6 +10,7 @@ B=${PLAIN_B:-${B:-build}}
 layer=$(mktemp -d /var/tmp/mpiod-layer.XXXXXX)
 console=$layer.console
 trap 'rm -rf "$layer" "$console"' EXIT
+trap 'exit 143' TERM INT HUP
 chmod 755 "$layer"
 fail() { echo "FAILED: $*" >&2; tail -n 60 "$console" >&2; exit 1; }
 

@@ -113,7 +113,7 @@ START_TEST(descriptors_past_the_answers_own_end)
 
 		b[3] = n;
 		ck_assert_int_eq(scsi_parse_groups(b, sizeof(b), false, &g), whole ? 0 : -EPROTO);
-		ck_assert_int_eq(g.n, n < 16 ? 0 : 1);
+		ck_assert_int_eq(g.n, n == 16); /* nothing of what lies */
 	}
 	b[3] = 28;
 	b[11] = 200; /* ports */
@@ -121,6 +121,21 @@ START_TEST(descriptors_past_the_answers_own_end)
 	memset(b, 0xff, 4); /* four gigabytes */
 	b[11] = 2;
 	ck_assert_int_eq(scsi_parse_groups(b, sizeof(b), false, &g), 0);
+	ck_assert_int_eq(g.n, 2);
+}
+END_TEST
+
+/* LIO's extended form: the length leaves the 4 bytes of the extended header out. */
+START_TEST(length_without_the_header)
+{
+	uint8_t b[] = { 0, 0, 0, 24, 0x10, 0, 0, 0, 0, 0x0f, 0, 1, 0, 0, 0, 1, 0, 0, 0, 1,
+			2, 0x0f, 0, 2, 0, 0, 0, 1, 0, 0, 0, 2 };
+	struct scsi_groups g;
+
+	ck_assert_int_eq(scsi_parse_groups(b, 28, true, &g), -EPROTO);
+	ck_assert_int_eq(g.n, 0);
+	b[3] = 28;
+	ck_assert_int_eq(scsi_parse_groups(b, sizeof(b), true, &g), 0);
 	ck_assert_int_eq(g.n, 2);
 }
 END_TEST
@@ -162,6 +177,7 @@ int main(void)
 	tcase_add_test(t, both_forms);
 	tcase_add_test(t, an_old_target_ignores_what_form_was_asked_for);
 	tcase_add_test(t, no_groups);
+	tcase_add_test(t, length_without_the_header);
 	tcase_add_test(t, cut_by_the_allocation_length);
 	tcase_add_test(t, descriptors_past_the_answers_own_end);
 	tcase_add_test(t, more_than_there_is_room_for);
