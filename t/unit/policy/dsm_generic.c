@@ -165,7 +165,7 @@ static const struct {
 	bool delay;
 } statuses[] = {
 	{ 0x00, DSM_DONE, 0, 0, false },
-	{ 0x04, DSM_DONE, 0, 0, false },
+	{ 0x04, DSM_OTHER_PATH, DSM_COUNTED, 0, false }, /* an answer to PRE-FETCH */
 	{ 0x08, DSM_SAME_PATH, DSM_SHRINK_WINDOW, 0, true },
 	{ 0x28, DSM_SAME_PATH, DSM_SHRINK_WINDOW, 0, true },
 	{ 0x40, DSM_SAME_PATH, 0, 0, true },
@@ -332,7 +332,7 @@ static void sane(const struct scsi_cmd *c)
 {
 	struct dsm_verdict v = judge(c, 3);
 	bool success =
-		c->status == SCSI_ST_GOOD || c->status == SCSI_ST_CONDITION_MET ||
+		c->status == SCSI_ST_GOOD ||
 		(c->status == SCSI_ST_CHECK_CONDITION && c->sense.key <= SCSI_KEY_RECOVERED_ERROR);
 
 	if (v.action > DSM_FAIL_PATH || (v.action == DSM_DONE) != success || !v.why ||

@@ -66,6 +66,8 @@ static struct scsi_cmd example(int i)
 {
 	struct scsi_cmd c = { .cdb = { 0x88 }, .cdb_len = 16, .dir = SCSI_DIR_IN, .len = 4096, .got = 4096 };
 
+	if (rows[i].status == SCSI_ST_CONDITION_MET) /* nothing else is answered with it */
+		c = (struct scsi_cmd){ .cdb = { 0x90 }, .cdb_len = 16 };
 	c.outcome = rows[i].outcome;
 	c.status = rows[i].status;
 	c.response = 1;

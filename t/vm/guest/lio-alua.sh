@@ -56,6 +56,22 @@ lio_state 2 2 &
 change=$!
 until_true "cable 2 is in transition" alua_is 2 transitioning
 wait "$change"
+
+# None is active: mpiod has one made active (SET TARGET PORT GROUPS), for these groups can be told.
+active() { [ "$(js '[.luns[0].paths[].alua | select(startswith("active"))] | length')" -gt 0 ]; }
+until_true "one is active again" active
+before=$(($(ops 1) + $(ops 2)))
+goes_on() { alive fio && [ $(($(ops 1) + $(ops 2))) -gt $((before + 100)) ]; }
+until_true "I/O goes on over what mpiod made active" goes_on
+
+# Groups that can't be told: I/O waits.
+for i in 1 2; do
+	echo 0 >"$DISK/alua/g$i/trans_delay_msecs"
+	echo 1 >"$DISK/alua/g$i/alua_access_type"
+done
+lio_state 1 2
+lio_state 2 2
+until_true "cable 1 is standby" alua_is 1 standby
 until_true "cable 2 is standby" alua_is 2 standby
 before=$(($(ops 1) + $(ops 2)))
 sleep 2
