@@ -150,4 +150,7 @@ void engine_rescan(struct engine *e)
 		if (target->conf)
 			target_discover(e, target);
 	}
+	/* not all storage tells of a change (LIO does not) */
+	list_for_each_safe(t, tmp, &e->luns)
+		grow_look(e, list_entry(t, struct lun, in_engine));
 }

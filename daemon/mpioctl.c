@@ -255,7 +255,7 @@ static const struct command commands[] = {
 	{ { "reload", NULL }, 0, 0, "", run_reload, "reload", "read the configuration again" },
 	{ { "restart", NULL }, 0, 0, "t", run_restart, "restart [-t S]",
 	  "start the program anew; its clients notice a pause" },
-	{ { "rescan", NULL }, 0, 0, "", run_rescan, "rescan", "look for new LUNs and portals" },
+	{ { "rescan", NULL }, 0, 0, "", run_rescan, "rescan", "look for new LUNs and portals, and for LUNs that have grown" },
 	{ { "wait", NULL }, 1, 1, "pt", run_wait, "wait [-p N] [-t S] LUN",
 	  "until it has N usable paths (1), S seconds (60)" },
 };

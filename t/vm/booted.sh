@@ -52,7 +52,7 @@ cp /etc/mpiod/mpiod.conf "$T/good.conf"
 echo 'policy = nonsense' >>/etc/mpiod/mpiod.conf
 systemctl reload mpiod || true
 said() { [[ $(journal -u mpiod) == *"$1"* ]]; }
-until_true "the error in the file is in the journal" said 'nonsense'
+until_true "the error in the file is in the journal" said 'is given twice'
 assert_eq "$(js '.luns[0].policy')" least-queue-depth "policy after a reload of a bad file"
 cp "$T/good.conf" /etc/mpiod/mpiod.conf
 assert_eq "$(unit mpiod MainPID)" "$pid" "process after reloads"

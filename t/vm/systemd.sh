@@ -55,11 +55,23 @@ ExecStartPost=/bin/sh -ec 'until tgtadm --mode sys --op show >/dev/null; do slee
 [Install]
 WantedBy=multi-user.target
 END
-systemctl --root="$layer" enable storage 2>/dev/null
+# What happened, for when the machine ends without a word.
+cat >"$layer/etc/systemd/system/witness.service" <<'END'
+[Unit]
+DefaultDependencies=no
+After=systemd-journald.service
+
+[Service]
+ExecStart=/bin/sh -c 'exec journalctl -q -f -n all -o short-monotonic >/run/vm/journal'
+
+[Install]
+WantedBy=basic.target
+END
+systemctl --root="$layer" enable storage witness 2>/dev/null
 ln -sf /lib/systemd/system/remote-fs.target "$layer/etc/systemd/system/multi-user.target.wants/"
 
 status=0
-PLAIN_B=$B VM_CONSOLE=$console VM_CMDLINE='systemd.show_status=1 systemd.journald.forward_to_console=0' \
+PLAIN_B=$B VM_CONSOLE=$console VM_CMDLINE="systemd.show_status=1 ${VM_CMDLINE:-}" \
 	"$top/t/vm/with" --layer "$layer" "$top/t/vm/in" "$top/t/vm/systemd.sh" || status=$?
 [ "$status" = 0 ] || exit "$status"
 

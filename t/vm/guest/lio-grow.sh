@@ -23,6 +23,7 @@ dmesg_begin
 files_write "$MNT" 30 1M &
 writer=$!
 lio_grow 192M
+ctl rescan >"$T/out" # LIO tells nobody
 until_true "the device has grown" sectors_are $((192 << 11))
 assert_eq "$(js '.luns[0].size')" $((192 << 20)) "size of the export"
 wait "$writer" || fail "the writer failed"

@@ -36,6 +36,9 @@ ios() { js '[.luns[].paths[] | .reads + .writes] | add'; }
 began() { alive fio || fail "fio ended: $(head -n 20 "$T/fio.log")"; [ "$(of a ios)" -gt "$1" ]; }
 
 net_up 2
+modprobe sch_netem
+# far enough away that most of the time something is in flight
+for i in 1 2; do on tgt tc qdisc add dev "t$i" root netem delay 20ms; done
 lio_up 64M
 of a daemon_up a a1
 of a until_true "both paths of a are registered" of a keys_are 2 2
@@ -57,7 +60,7 @@ for cable in 1 2; do
 	of b mpiod_wait 2
 	of a until_true "four keys again" of a keys_are 4 2
 done
-of a until_true "a doubt was ended by PREEMPT" of a fenced_by reservation
+of a until_true "a doubt was ended by PREEMPT" of a fenced_by PREEMPT
 of b qemu-io -f raw -c 'write -P 7 48M 1M' -c 'read -P 7 48M 1M' "$(of b uri "$(of b lun_name)")" >"$T/out" || fail "b: $(cat "$T/out")"
 ! grep -qi 'error\|failed' "$T/out" || fail "b can't write beside a: $(cat "$T/out")"
 status=0
