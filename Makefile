@@ -165,6 +165,11 @@ bench bench-failover:
 	@$(MAKE) --no-print-directory -s -j$(shell nproc) all $(B)/tools/nbd-load
 	@B=$(B) t/bench/$(if $(filter bench,$@),bench,failover).sh
 
+# mpiod with the kernel's NBD client beside open-iscsi with dm-multipath, on LIO, in the virtual machine
+bench-vm: all
+	@t/deps build bench-vm
+	@B=$(B) t/vm/in t/vm/bench.sh
+
 # ---- lint: all of it has to be silent, but for clang-format, which only advises ----
 
 C_FILES := $(wildcard attach/*.[ch] conf/*.[ch] policy/*.[ch] transport/*.[ch] daemon/*.[ch] plugin/*.[ch] t/*/*.[ch] t/unit/*/*.c)
@@ -238,10 +243,11 @@ help:
 	@echo 'make lint        clang-tidy, cppcheck, shellcheck, manual pages, includes'
 	@echo 'make bench       speed and CPU beside the storage daemon of QEMU; ROUNDS=5 RUNTIME=3'
 	@echo 'make bench-failover   20 pulls of each kind; COUNT=20'
+	@echo 'make bench-vm    in a virtual machine: beside open-iscsi and dm-multipath; ROUNDS=3 RUNTIME=4'
 	@echo 'make install     DESTDIR, prefix ($(prefix)), sysconfdir ($(sysconfdir)); make uninstall'
 	@echo 'make deps        install the Debian packages that the build needs'
 	@echo 'make clean'
 	@echo 'B=DIR builds elsewhere, SANITIZE=address,undefined with sanitizers.'
 
-.PHONY: all have-deps unit tools sim check check-vm fuzz fuzzers demo bench bench-failover lint install uninstall clean deps help
+.PHONY: all have-deps unit tools sim check check-vm fuzz fuzzers demo bench bench-failover bench-vm lint install uninstall clean deps help
 -include $(shell [ -d $(B) ] && find $(B) -name '*.d')
