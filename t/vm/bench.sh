@@ -93,7 +93,7 @@ done
 row() { # WHAT FILE
 	local a b
 	a=$(median <"$T/mpiod.$2") b=$(median <"$T/multipath.$2")
-	printf '%-36s %10s %14s %8s\n' "$1" "$a" "$b" "$(awk -v a="$a" -v b="$b" 'BEGIN { print b > 0 ? sprintf("%.2f", a / b) : "-" }')"
+	printf '%-36s %10s %14s %8s\n' "$1" "$a" "$b" "$(awk -v a="$a" -v b="$b" 'BEGIN { print (b > 0 ? sprintf("%.2f", a / b) : "-") }')"
 }
 say ""
 printf '%-36s %10s %14s %8s\n' "medians of $ROUNDS rounds" mpiod+nbd dm-multipath ratio
