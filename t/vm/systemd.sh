@@ -33,6 +33,7 @@ id = naa.60000000000000000e00000000010001
 END
 echo '/dev/disk/by-id/mpio-naa.60000000000000000e00000000010001 /srv ext4 _netdev,nofail,x-systemd.requires=mpio-attach@data.service 0 0' \
 	>"$layer/etc/fstab"
+echo 'MPIO_ATTACH_OPTIONS=--timeout 10' >"$layer/etc/mpiod/attach.conf" # how soon the kernel repeats what a crash left
 systemctl --root="$layer" enable mpiod mpio-attach@data 2>/dev/null || fail "systemctl enable"
 
 # The storage, and in one the network that it is reached by.
