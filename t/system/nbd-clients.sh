@@ -24,7 +24,7 @@ ALL="nbd+unix://?socket=$NBD"
 # nbdinfo, one export
 nbdinfo --json "$(uri data)" >"$T/info"
 for fact in '.protocol == "newstyle-fixed"' '.structured' '.exports[0]["export-size"] == 67108864' \
-	'.exports[0].description == "naa.60014050000000000000000000000001"' \
+	'.exports[0].description == "naa.60014050000000000000000000000001 block=512"' \
 	'.exports[0].contexts == ["base:allocation"]' '.exports[0].is_read_only == false' '.exports[0].can_cache' \
 	'.exports[0].can_df' '.exports[0].can_fast_zero' '.exports[0].can_flush' '.exports[0].can_fua' \
 	'.exports[0].can_multi_conn' '.exports[0].can_trim' '.exports[0].can_zero' \
