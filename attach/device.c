@@ -207,8 +207,12 @@ static bool is_held(int index, char *by, size_t cap)
 	return found;
 }
 
+#define BUSY_TRIES 50 /* 5 s */
+
 bool device_busy(int index, char *by, size_t cap)
 {
+	static const struct timespec pause = { .tv_nsec = 100000000 };
+	int tries = 0;
 	struct numbers numbers;
 	char path[32];
 	int fd;
@@ -216,9 +220,11 @@ bool device_busy(int index, char *by, size_t cap)
 	numbers_of(index, &numbers);
 	if (is_mounted(&numbers, by, cap) || is_held(index, by, cap))
 		return true;
-	/* Swap, and what is mounted in other mount namespaces. */
+	/* Swap, and what is mounted in other mount namespaces; the end of a file system comes a little after its unmounting there. */
 	snprintf(path, sizeof(path), "/dev/nbd%d", index);
-	fd = open(path, O_RDONLY | O_EXCL | O_CLOEXEC | O_NONBLOCK);
+	do
+		fd = open(path, O_RDONLY | O_EXCL | O_CLOEXEC | O_NONBLOCK);
+	while (fd < 0 && errno == EBUSY && tries++ < BUSY_TRIES && !nanosleep(&pause, NULL));
 	if (fd < 0 && errno == EBUSY) {
 		snprintf(by, cap, "in use (swap, or a mount in another namespace)");
 		return true;

@@ -15,6 +15,7 @@ if command -v qemu-io >/dev/null; then
 	# shellcheck disable=SC2016 # the inner shell expands it
 	spawn qemu setsid bash -c 'trap "kill 0" EXIT; while :; do echo "write -P 0x42 40M 256k"; echo "read -P 0x42 40M 256k"; sleep 0.02; done |
 		qemu-io -f raw "$1" & wait' - "$(uri "$LUN")"
+	until_true "QEMU reads" grep -q 'read 262144' "$T/qemu.log"
 fi
 for i in $(seq 20); do
 	assert_contains "$(ctl restart -t "$WAIT")" restarted "mpioctl restart"
