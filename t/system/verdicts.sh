@@ -78,7 +78,7 @@ row "task aborted" write ok 0 - "$(status_only 64)"
 row "ACA active" read ok 0 - "$(status_only 48)"
 row "reservation conflict" write EIO - - "$(status_only 24)"
 row "unknown status" read ok 1 - "$(status_only 34)"
-row "" write ok 0 - "$(status_only 4),\"execute\":true"
+row "condition met, where there is none" write ok "0 1" - "$(status_only 4),\"execute\":true"
 row "check condition without sense data" read ok 1 - "$(status_only 2)"
 row "short read" read ok "0 1" - '"what":"short","bytes":512'
 
