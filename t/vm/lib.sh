@@ -34,10 +34,11 @@ dmesg_ok() {
 	[ -z "$bad" ] || fail "the kernel reports: $bad"
 }
 
-# A disk that takes a little room in memory: the kernel's client on /dev/nbd0 of the first LUN. nbd_up [OPTION...]
+# The kernel's client on /dev/nbd0 of the first LUN: nbd_up [OPTION...]. Longer than any pause, as README.md has it: after its
+# time-out the kernel would drop connections that are only slow.
 nbd_up() {
 	modprobe nbd max_part=0 nbds_max=8
-	nbd-client -unix "$NBD" "$DEV" -N "$(lun_name)" -b 512 "$@" >"$T/nbd-client.log" 2>&1 ||
+	nbd-client -unix "$NBD" "$DEV" -N "$(lun_name)" -b 512 -timeout 300 "$@" >"$T/nbd-client.log" 2>&1 ||
 		fail "nbd-client: $(cat "$T/nbd-client.log")"
 	GUEST_ENDS+=("nbd_down")
 	until_true "$DEV is connected" test -e "/sys/block/${DEV##*/}/pid"
