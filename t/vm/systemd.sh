@@ -46,6 +46,7 @@ Before=network.target
 
 [Service]
 RuntimeDirectory=tgtd
+TimeoutStopSec=3
 ExecStartPre=/bin/sh -c 'truncate -s 128M /var/disk && mkfs.ext4 -q -F /var/disk'
 ExecStart=/usr/sbin/tgtd -f --iscsi portal=127.0.0.1:3260,portal=127.0.0.2:3260
 ExecStartPost=/bin/sh -ec 'until tgtadm --mode sys --op show >/dev/null; do sleep 0.2; done; \
