@@ -102,6 +102,7 @@ t.inject("hold", opcode=WRITE, portal=0, count=0)
 k = login(isid=3)
 for lba in (30, 31):
     put(k, lba, b"o")
+until("the first two", lambda: t.counts()["held"] == 2)  # of another connection: which of them is read first is chance
 put(i, 32)
 until("held", lambda: t.counts()["held"] == 3)
 sessions = t.counts()["sessions"]
