@@ -280,7 +280,7 @@ static void open_flight(struct server *sv, const char *control)
 	sv->flight = flight_open(path, why, sizeof(why));
 	if (why[0])
 		log_msg(LOG_WARNING, "%s%s", why,
-			sv->flight ? "" : ": after a crash nothing will tell which writes were under way");
+			flight_kept(sv->flight) ? "" : ": after a crash nothing will tell which writes were under way");
 	engine_record(sv->engine, sv->flight);
 }
 
