@@ -167,6 +167,17 @@ static void check_lun_twins(struct conf_report *r, const struct conf *c, const s
 			conf_quote(export_name(l), quoted), o->title, o->line);
 }
 
+/* Clients that ask for an identifier mean that disk, also when they come back after a restart. */
+static void check_lun_name(struct conf_report *r, const struct conf_lun *l, const struct conf_part *p)
+{
+	char quoted[CONF_QUOTED];
+
+	if (conf_value_is_id(export_name(l)) && (!l->id || strcmp(export_name(l), l->id) != 0))
+		conf_error(r, l->alias ? line_of(p, "alias") : p->line, p, l->alias ? "alias" : NULL,
+			   "%s looks like the identifier of another disk, expected a name, or this one's id",
+			   conf_quote(export_name(l), quoted));
+}
+
 static void check_hardware(struct conf_report *r, const struct conf_part *p)
 {
 	if (!line_of(p, "vendor") && !line_of(p, "product"))
@@ -301,6 +312,7 @@ static void check_part(struct conf_doc *d, struct conf *c, const struct conf_par
 		check_fence(d, p, &c->hardware[p->index].opt);
 	}
 	if (p->kind == CONF_LUN) {
+		check_lun_name(r, &c->luns[p->index], p);
 		check_fence(d, p, &c->luns[p->index].opt);
 		if (complete)
 			check_lun_portals(r, c, p);

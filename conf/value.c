@@ -50,7 +50,7 @@ static bool is_iscsi_name(const char *s)
 	return false;
 }
 
-static bool is_device_id(const char *s)
+bool conf_value_is_id(const char *s)
 {
 	if (!strncmp(s, "naa.", 4) || !strncmp(s, "eui.", 4))
 		return is_hex(s + 4) && strlen(s) <= 4 + 32;
@@ -234,7 +234,7 @@ static bool is_valid(const struct conf_key *k, const char *text)
 	case CONF_NAME:
 		return is_iscsi_name(text);
 	case CONF_ID:
-		return is_device_id(text);
+		return conf_value_is_id(text);
 	case CONF_EXPORT:
 		return conf_value_is_export(text);
 	case CONF_GROUP:

@@ -22,6 +22,8 @@ void conf_value_share(const struct conf_key *k, void *to, const void *from);
 
 /* 1 to 200 bytes without blanks and control characters, as an export's name has to be. */
 bool conf_value_is_export(const char *text);
+/* Of the form that a device identifier has? */
+bool conf_value_is_id(const char *text);
 
 /* address.c: new strings in a normal form, so that equal addresses are equal strings. */
 

@@ -66,6 +66,7 @@ struct request {
 	uint64_t lba, blocks; /* the aligned range that covers it */
 	uint64_t body_lba, body_end, cursor; /* blocks of the body; the first not yet sent */
 	struct buf *bounce;  /* blocks that are read before they are changed */
+	uint64_t held;       /* bytes of memory: buf and bounce */
 	struct list link;    /* on lun->requests, from engine_submit() to request_done() */
 	struct range range;  /* in lun->writers while it changes blocks */
 	uint64_t order;      /* among lun->writers */
@@ -159,7 +160,7 @@ void engine_configure(struct engine *e, const struct conf *c);
 void engine_submit(struct engine *e, struct request *r);
 
 /* May a request of len bytes be taken in? Bounds memory: see max_inflight_bytes, no_path_max_bytes. */
-bool engine_admit(struct engine *e, struct lun *l, uint32_t len);
+bool engine_admit(struct engine *e, struct lun *l, uint64_t len);
 
 /* lun->users went down to 0: one whose last path was removed may go now (lun_gone). */
 void engine_lun_unused(struct engine *e);

@@ -15,6 +15,7 @@
 
 #define MAX_BLOCK (32U << 20)   /* largest payload, as proto.md suggests */
 #define HANDSHAKE_MS 10000
+#define STALL_MS 15000
 
 static_assert(sizeof(struct nbd_extent) == sizeof(struct request_extent) &&
 		      NBD_EXTENT_HOLE == REQUEST_EXTENT_HOLE && NBD_EXTENT_ZERO == REQUEST_EXTENT_ZERO &&
@@ -80,9 +81,12 @@ static bool on_open(void *arg, const char *name, struct nbd_export *out, void **
 	if (!name[0]) { /* the default export: the only one */
 		l = nth_export(e, 1) ? NULL : nth_export(e, 0);
 	} else {
-		for (int i = 0; (l = nth_export(e, i)); i++)
-			if (!strcmp(l->name, name) || !strcmp(l->id, name))
-				break;
+		/* by the identifier first: it is one disk's, for ever */
+		for (int i = 0; (l = nth_export(e, i)) && strcmp(l->id, name) != 0; i++)
+			;
+		for (int i = 0; !l && (l = nth_export(e, i)); i++)
+			if (strcmp(l->name, name) != 0)
+				l = NULL;
 	}
 	if (!l)
 		return false;
@@ -155,7 +159,7 @@ static void request_done(void *arg, struct request *r)
 	nbd_req_done(req, r->err);
 }
 
-static bool on_admit(void *arg, void *handle, uint32_t len)
+static bool on_admit(void *arg, void *handle, uint64_t len)
 {
 	struct server *sv = arg;
 
@@ -265,6 +269,7 @@ static int start(struct server *sv, char *why, size_t cap)
 	struct nbd_limits lim = {
 		.max_connections = sv->conf->max_connections,
 		.handshake_ms = HANDSHAKE_MS,
+		.stall_ms = STALL_MS,
 		.req_priv = sizeof(struct request),
 	};
 	int ret;

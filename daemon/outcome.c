@@ -113,8 +113,8 @@ static void io_success(struct engine *e, struct io *io, struct attempt *a)
 	io_finish(e, io, 0);
 }
 
-/* The target does not know the command or the FUA or UNMAP bit: is there another way? */
-static bool find_another_way(struct engine *e, struct io *io)
+/* The target does not know the command or the FUA or UNMAP bit of what was sent: is there another way? */
+static bool find_another_way(struct engine *e, struct io *io, const uint8_t *cdb)
 {
 	struct request *r = io->req;
 	struct lun *l = r->lun;
@@ -133,7 +133,7 @@ static bool find_another_way(struct engine *e, struct io *io)
 		r->cursor = r->body_end;
 		break;
 	case IO_WRITE_SAME:
-		if (l->prov.ws16_unmap)
+		if (cdb[1] & SCSI_WRITE_SAME_UNMAP) /* others with it may be under way, and say the same */
 			l->prov.ws16_unmap = false;
 		else
 			l->no_write_same = true;
@@ -243,13 +243,14 @@ void io_outcome(struct engine *e, struct attempt *a)
 		io_success(e, io, a);
 		break;
 	case DSM_CLIENT_ERROR:
-		if ((v.effects & DSM_UNSUPPORTED || io->op == IO_STATUS) && find_another_way(e, io))
+		if ((v.effects & DSM_UNSUPPORTED || io->op == IO_STATUS) && find_another_way(e, io, a->cmd->cdb))
 			break;
 		engine_emit(e, EVENT_ERROR, "io-error", l, p->name, "%s at block %llu, %u blocks: %s",
 			    scsi_opcode_name(a->cmd->cdb[0]), (unsigned long long)io->lba,
 			    io->blocks, v.why);
 		orphan_attempts(io);
-		io_finish(e, io, v.err ? v.err : EIO);
+		/* ENOTSUP is for who asked whether it can be done quickly (NBD_CMD_FLAG_FAST_ZERO), and answered elsewhere. */
+		io_finish(e, io, v.err && v.err != ENOTSUP ? v.err : EIO);
 		break;
 	case DSM_FAIL_PATH:
 		if (p->state == PATH_USABLE)

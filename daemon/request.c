@@ -79,12 +79,21 @@ static void take_won(struct engine *e, struct request *r, uint8_t *to, const uin
 	}
 }
 
-/* What it holds in memory: a trim of gigabytes holds nothing. */
+/* What it comes with, or brings: a trim of gigabytes holds no memory. The smallest buffer is a page. */
 static uint32_t data_bytes(const struct request *r)
 {
 	if (r->op == REQUEST_STATUS)
 		return EXTENTS_BYTES;
-	return r->op == REQUEST_READ || r->op == REQUEST_WRITE ? r->len : 0;
+	if (r->op != REQUEST_READ && r->op != REQUEST_WRITE)
+		return 0;
+	return r->len < 4096 ? 4096 : r->len;
+}
+
+static void hold(struct engine *e, struct request *r, uint64_t bytes)
+{
+	r->held += bytes;
+	r->lun->queued_bytes += bytes;
+	e->inflight_bytes += bytes;
 }
 
 /* Its blocks are its own: goes on, unless an older write to them is in doubt. */
@@ -109,8 +118,8 @@ static void request_end(struct engine *e, struct request *r)
 	r->bounce = NULL;
 	r->phase = PHASE_OVER;
 	l->queued--;
-	l->queued_bytes -= data_bytes(r);
-	e->inflight_bytes -= data_bytes(r);
+	l->queued_bytes -= r->held;
+	e->inflight_bytes -= r->held;
 	e->ops->request_done(e->arg, r);
 	if (e->mutate == ENGINE_COMPLETE_TWICE && l->queued % 4 == 3)
 		e->ops->request_done(e->arg, r);
@@ -449,7 +458,10 @@ static int get_bounce(struct engine *e, struct request *r)
 	size_t len = r->op == REQUEST_ZERO ? 2 * (size_t)bs : r->blocks * bs;
 
 	r->bounce = buf_get(e->pool, len);
-	return r->bounce ? 0 : ENOMEM;
+	if (!r->bounce)
+		return ENOMEM;
+	hold(e, r, r->bounce->cap);
+	return 0;
 }
 
 /* Sets up the ranges, the lock and the buffers. */
@@ -490,8 +502,8 @@ void engine_submit(struct engine *e, struct request *r)
 	r->range.linked = false;
 	list_add_tail(&r->link, &l->requests);
 	l->queued++;
-	l->queued_bytes += data_bytes(r);
-	e->inflight_bytes += data_bytes(r);
+	r->held = 0;
+	hold(e, r, data_bytes(r));
 
 	if (e->stopping)
 		r->err = ESHUTDOWN;
@@ -521,7 +533,7 @@ static uint64_t no_path_bytes(const struct engine *e)
 	return sum;
 }
 
-bool engine_admit(struct engine *e, struct lun *l, uint32_t len)
+bool engine_admit(struct engine *e, struct lun *l, uint64_t len)
 {
 	/* The smallest max_inflight_bytes there may be holds the largest request. */
 	bool ok = e->inflight_bytes + len <= e->conf->max_inflight_bytes;

@@ -340,12 +340,14 @@ static void warn_fixed(const struct conf *old, const struct conf *new)
 
 static int apply_file(struct server *sv, char **message)
 {
-	struct conf *new = conf_load(sv->conf_file, message), *old = sv->conf;
+	struct conf *new = sv->conf_file ? conf_load(sv->conf_file, message) : NULL, *old = sv->conf;
 	struct metrics_http *fresh = NULL;
 	const char *key = "metrics";
 	char why[256];
 	int ret;
 
+	if (!sv->conf_file)
+		*message = strdup("there is no file to read again: it was started with parameters");
 	if (!new)
 		return -EINVAL;
 	if (sv->front->adjust)

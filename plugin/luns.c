@@ -51,8 +51,12 @@ struct lun *luns_find(const struct server *sv, const char *name)
 
 	if (!*name) /* one that nobody named has to be the only one */
 		return luns_nth(sv, 1) ? NULL : luns_nth(sv, 0);
+	/* by the identifier first: it is one disk's, for ever */
 	for (int i = 0; (l = luns_nth(sv, i)); i++)
-		if (!strcmp(l->name, name) || !strcmp(l->id, name))
+		if (!strcmp(l->id, name))
+			return l;
+	for (int i = 0; (l = luns_nth(sv, i)); i++)
+		if (!strcmp(l->name, name))
 			return l;
 	return NULL;
 }

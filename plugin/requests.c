@@ -49,10 +49,12 @@ static void submit(struct server *sv, struct call *call)
 	engine_submit(sv->engine, r);
 }
 
-/* Bytes that the engine will hold. */
+/* Bytes that the engine will hold: a buffer has whole pages. */
 static uint32_t weight(const struct call *call)
 {
-	return call->to || call->from ? call->r.len : 0;
+	if (!call->to && !call->from)
+		return 0;
+	return call->r.len < 4096 ? 4096 : call->r.len;
 }
 
 /* Those of one LUN keep their order among each other: a large one is not overtaken for ever. */

@@ -79,10 +79,11 @@ struct nbd_callbacks {
 	/* A request to serve. */
 	void (*submit)(void *arg, struct nbd_req *req);
 	/*
-	 * May `len` more bytes be taken in for this export? false: the server stops reading from that
-	 * connection until nbd_server_resume(). Asked before the payload is read.
+	 * May `len` more bytes be taken in for this export? They include what the server itself holds: payloads on
+	 * their way in, answers on their way out. false: the server stops reading from that connection until
+	 * nbd_server_resume(). Asked before the payload is read.
 	 */
-	bool (*admit)(void *arg, void *handle, uint32_t len);
+	bool (*admit)(void *arg, void *handle, uint64_t len);
 	/* May a TCP client with this address come in? NULL: anybody may. */
 	bool (*allow)(void *arg, const struct sockaddr *peer);
 	/* The name under which open() finds this export again, also in the next process; for nbd_server_keep(). */
@@ -94,6 +95,7 @@ struct nbd_callbacks {
 struct nbd_limits {
 	int max_connections;
 	unsigned handshake_ms; /* a handshake must be over by then */
+	unsigned stall_ms;     /* who moves no byte for that long while others wait for the memory is closed */
 	size_t req_priv;       /* bytes behind each nbd_req */
 };
 

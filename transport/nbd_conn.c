@@ -26,6 +26,7 @@
 
 #define READ_BUDGET (1U << 20) /* bytes a connection may bring before the others have their turn */
 #define HEADS_ONLY 256U        /* bytes to read where a large payload is expected to follow */
+#define HANDSHAKE_GRACE_S 1.   /* a handshake is not older when all is well */
 #define SOCKET_BYTES (1 << 20) /* on AF_UNIX 1 MiB replies move 1.7 times faster than by default */
 
 void nbd_conn_hold(struct nbd_conn *c)
@@ -60,7 +61,7 @@ static void drop_input(struct nbd_conn *c)
 {
 	if (c->take) {
 		if (c->take_dst)
-			c->server->taking -= c->take->req.len;
+			c->server->taking -= nbd_admit_bytes(NBD_OP_WRITE, c->take->req.len);
 		nbd_slot_put(c, c->take);
 	}
 	c->take = NULL;
@@ -104,6 +105,7 @@ void nbd_conn_close(struct nbd_conn *c, int level, const char *fmt, ...)
 	if (c->use)
 		nbd_use_put(s, c->use);
 	c->use = NULL;
+	nbd_admit_wake(s); /* not now: this may be inside of resume() */
 	nbd_conn_release(c);
 }
 
@@ -243,6 +245,7 @@ static ssize_t receive(struct nbd_conn *c, bool *all)
 	if (direct > (size_t)got)
 		direct = (size_t)got;
 	c->take_left -= (uint32_t)direct;
+	c->moved |= direct > 0;
 	if (c->take_dst)
 		c->take_dst += direct;
 	c->in_len += (uint32_t)((size_t)got - direct);
@@ -349,7 +352,7 @@ static void set_buffer(int fd, int force, int plain)
 /* Options that fail cost speed or a late notice, not the connection: their results are not asked. */
 static int set_up_socket(struct nbd_conn *c)
 {
-	static const int one = 1, idle = 60;
+	static const int one = 1, idle = 60, every = 10, times = 6;
 	struct sockaddr_storage ss = { 0 };
 	socklen_t len = sizeof(ss);
 	int fl = fcntl(c->fd, F_GETFL), fdfl = fcntl(c->fd, F_GETFD);
@@ -365,6 +368,8 @@ static int set_up_socket(struct nbd_conn *c)
 		setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
 		setsockopt(c->fd, SOL_SOCKET, SO_KEEPALIVE, &one, sizeof(one));
 		setsockopt(c->fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle, sizeof(idle));
+		setsockopt(c->fd, IPPROTO_TCP, TCP_KEEPINTVL, &every, sizeof(every));
+		setsockopt(c->fd, IPPROTO_TCP, TCP_KEEPCNT, &times, sizeof(times));
 	}
 	describe_peer(c, ss.ss_family);
 	return 0;
@@ -385,6 +390,23 @@ int nbd_conn_reap(struct nbd_server *s)
 		}
 	}
 	return n;
+}
+
+/* The one that has had the longest time for its handshake, and more than a client needs. */
+static bool evict_idle(struct nbd_server *s)
+{
+	struct list *pos, *tmp;
+
+	list_for_each_safe(pos, tmp, &s->conns) { /* oldest first */
+		struct nbd_conn *c = list_entry(pos, struct nbd_conn, in_server);
+		ev_tstamp age = s->lim.handshake_ms / 1e3 - ev_timer_remaining(s->loop, &c->deadline);
+
+		if (c->state >= NBD_ST_TRANSMIT || age < HANDSHAKE_GRACE_S)
+			continue;
+		nbd_conn_close(c, LOG_INFO, "no end of the handshake, and its place is wanted");
+		return true;
+	}
+	return false;
 }
 
 struct nbd_conn *nbd_conn_alloc(struct nbd_server *s, int fd, int *err)
@@ -428,8 +450,11 @@ int nbd_conn_new(struct nbd_server *s, int fd)
 	if (s->quiesced)
 		goto err;
 	ret = -EUSERS;
-	if (s->nconns >= s->lim.max_connections && nbd_conn_reap(s) == 0)
-		goto err;
+	if (s->nconns >= s->lim.max_connections && nbd_conn_reap(s) == 0) {
+		ev_now_update(s->loop);
+		if (!evict_idle(s))
+			goto err;
+	}
 	c = nbd_conn_alloc(s, fd, &ret);
 	if (!c)
 		return ret;

@@ -8,6 +8,7 @@
  *	nbd_handshake.c  from the greeting to NBD_OPT_GO
  *	nbd_meta.c       metadata contexts, in the handshake and in answers
  *	nbd_request.c    from the bytes of a request to submit()
+ *	nbd_admit.c      memory: who may take in more, and who keeps others from it
  *	nbd_reply.c      from nbd_req_done() to the socket
  *	nbd_handover.c   connections and listening sockets that outlive the process
  *
@@ -58,6 +59,8 @@ struct nbd_conn {
 	bool allocation;     /* from TRANSMIT on: BLOCK_STATUS is answered */
 	bool parked;         /* counted in use->nwaiting */
 	bool full;           /* its replies have to leave before more is read */
+	bool moved, passed;  /* since the last look: a byte of its payloads and answers; the end of one */
+	uint8_t quiet, slow; /* looks in a row without */
 	bool big_writes;     /* the last write was large: read heads only, payloads go to their place */
 	uint16_t flags;      /* transmission flags it was told */
 	unsigned held;       /* our own functions that still use the struct */
@@ -74,6 +77,8 @@ struct nbd_conn {
 
 	struct list out;     /* slots with a reply to send */
 	size_t out_bytes;    /* of them, unsent */
+	size_t unsent;       /* memory of those that carry data */
+	size_t owed;         /* bytes of READs with the owner */
 	uint8_t *text;       /* handshake replies, sent before anything on out */
 	size_t text_len, text_cap, text_sent;
 
@@ -111,9 +116,13 @@ struct nbd_server {
 	ev_prepare flush;    /* never started: fed when dirty gets its first */
 	ev_timer kick;       /* runs while ready is not empty */
 	ev_timer retry;      /* runs while accepting pauses */
+	ev_timer wake;       /* there may be room for those who wait */
+	ev_timer look;       /* runs while some wait for memory that others hold */
 	int nconns, nout;    /* connections; requests with the owner */
 	uint64_t next_id;
-	uint64_t taking;     /* bytes of payloads admitted and still on their way in */
+	uint64_t taking;     /* memory of payloads admitted and still on their way in */
+	uint64_t unsent;     /* and of answers with data on their way out */
+	bool held_up;        /* somebody was refused because of those two */
 	bool quiesced, resuming;
 	bool finishing;      /* quiesced, but what has begun to arrive is read */
 	struct list inherited; /* listening sockets of the process before */
@@ -180,6 +189,14 @@ bool nbd_handshake_option(struct nbd_conn *c);
 /* nbd_request.c */
 bool nbd_request_next(struct nbd_conn *c);
 void nbd_request_taken(struct nbd_conn *c); /* c->take has its payload */
+
+/* nbd_admit.c */
+void nbd_admit_init(struct nbd_server *s);
+void nbd_admit_stop(struct nbd_server *s);
+uint32_t nbd_admit_bytes(uint8_t op, uint32_t len); /* the memory that a request takes until it is answered */
+bool nbd_admit(struct nbd_conn *c, uint8_t op, uint32_t len); /* false: it is parked */
+bool nbd_admit_owes(const struct nbd_conn *c, uint8_t op, uint32_t len); /* it has to take answers first */
+void nbd_admit_wake(struct nbd_server *s); /* memory is free again; safe anywhere */
 
 /* nbd_handshake.c, for what handles options elsewhere */
 struct nbd_option {

@@ -110,7 +110,10 @@ void nbd_reply(struct slot *slot, int err)
 		data_head(slot, code);
 	else
 		simple_head(slot, code);
-	if (!slot->payload) {
+	if (slot->payload) {
+		c->unsent += nbd_admit_bytes(slot->req.op, slot->req.len);
+		c->server->unsent += nbd_admit_bytes(slot->req.op, slot->req.len);
+	} else {
 		buf_put(slot->req.buf);
 		slot->req.buf = NULL;
 	}
@@ -126,6 +129,8 @@ void nbd_req_done(struct nbd_req *req, int err)
 
 	assert(slot->state == SLOT_OWNER);
 	c->server->nout--;
+	if (req->op == NBD_OP_READ)
+		c->owed -= req->len;
 	if (c->state != NBD_ST_DEAD) {
 		nbd_reply(slot, err);
 		return;
@@ -233,6 +238,7 @@ static void consume(struct nbd_conn *c, size_t n)
 			drop_text(c);
 	}
 	c->out_bytes -= n;
+	c->moved |= n > 0;
 	while (n) {
 		struct slot *slot = list_entry(c->out.next, struct slot, req.link);
 		size_t left = (size_t)slot->head_len + slot->payload - slot->sent;
@@ -242,6 +248,7 @@ static void consume(struct nbd_conn *c, size_t n)
 			return;
 		}
 		n -= left;
+		c->passed = true;
 		nbd_slot_put(c, slot);
 	}
 }

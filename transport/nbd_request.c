@@ -95,6 +95,8 @@ static void hand_over(struct nbd_conn *c, struct slot *slot)
 	assert(slot->state == SLOT_TAKING);
 	slot->state = SLOT_OWNER;
 	s->nout++;
+	if (slot->req.op == NBD_OP_READ)
+		c->owed += slot->req.len;
 	memset(slot->req.priv, 0, s->lim.req_priv);
 	s->cb.submit(s->arg, &slot->req);
 }
@@ -105,7 +107,8 @@ void nbd_request_taken(struct nbd_conn *c)
 
 	assert(slot && c->take_left == 0);
 	if (c->take_dst)
-		c->server->taking -= slot->req.len;
+		c->server->taking -= nbd_admit_bytes(NBD_OP_WRITE, slot->req.len);
+	c->passed = true;
 	c->take = NULL;
 	c->take_dst = NULL;
 	if (slot->err)
@@ -114,37 +117,13 @@ void nbd_request_taken(struct nbd_conn *c)
 		hand_over(c, slot);
 }
 
-/*
- * Those who were refused before come first, and payloads that are still on their way
- * count like requests the owner has.
- */
-static bool admitted(struct nbd_conn *c, uint32_t len)
-{
-	struct nbd_server *s = c->server;
-	uint64_t all = len ? len + s->taking : 0;
-
-	if (c->use->nwaiting == 0 &&
-	    s->cb.admit(s->arg, c->use->handle, all < UINT32_MAX ? (uint32_t)all : UINT32_MAX))
-		return true;
-	nbd_conn_park(c);
-	return false;
-}
-
-/* The memory that a request takes until it is answered. */
-static uint32_t bytes_of(uint8_t op, uint32_t len)
-{
-	if (op == NBD_OP_STATUS)
-		return NBD_EXTENTS_MAX * sizeof(struct nbd_extent);
-	return op == NBD_OP_READ || op == NBD_OP_WRITE ? len : 0;
-}
-
 static void take_payload(struct nbd_conn *c, struct slot *slot)
 {
 	c->take = slot;
 	c->take_left = slot->req.len;
 	if (!slot->err) {
 		c->take_dst = slot->req.data;
-		c->server->taking += slot->req.len;
+		c->server->taking += nbd_admit_bytes(NBD_OP_WRITE, slot->req.len);
 	}
 }
 
@@ -200,7 +179,11 @@ bool nbd_request_next(struct nbd_conn *c)
 		return false;
 	}
 	err = check(c, &h, &op);
-	if (!err && !admitted(c, bytes_of(op, h.len)))
+	if (!err && nbd_admit_owes(c, op, h.len)) {
+		c->full = true;
+		return false;
+	}
+	if (!err && !nbd_admit(c, op, h.len))
 		return false;
 	slot = nbd_slot_get(c);
 	if (!slot) {

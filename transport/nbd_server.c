@@ -87,6 +87,13 @@ struct slot *nbd_slot_get(struct nbd_conn *c)
 void nbd_slot_put(struct nbd_conn *c, struct slot *slot)
 {
 	assert(slot->state != SLOT_FREE && c->nreqs > 0);
+	if (slot->state == SLOT_REPLY && slot->payload) {
+		uint32_t bytes = nbd_admit_bytes(slot->req.op, slot->req.len);
+
+		c->unsent -= bytes;
+		c->server->unsent -= bytes;
+		nbd_admit_wake(c->server);
+	}
 	slot->state = SLOT_FREE;
 	buf_put(slot->req.buf);
 	slot->req.buf = NULL;
@@ -240,6 +247,7 @@ struct nbd_server *nbd_server_new(struct ev_loop *loop, struct buf_pool *pool,
 	s->flush.data = s;
 	ev_timer_init(&s->kick, on_kick, 0., 0.);
 	s->kick.data = s;
+	nbd_admit_init(s);
 	ev_timer_init(&s->retry, nbd_accept_again, 0., 0.);
 	s->retry.data = s;
 	return s;
@@ -296,6 +304,7 @@ void nbd_server_stop(struct nbd_server *s)
 		nbd_conn_close(list_entry(s->conns.next, struct nbd_conn, in_server), LOG_DEBUG,
 			       "the server stops");
 	ev_timer_stop(s->loop, &s->kick);
+	nbd_admit_stop(s);
 }
 
 void nbd_server_free(struct nbd_server *s)

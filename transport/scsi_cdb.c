@@ -29,7 +29,6 @@ enum {
 #define RTPG_EXTENDED 0x20         /* PARAMETER DATA FORMAT 001b */
 #define WRITE_FUA 0x08
 #define PREFETCH_IMMED 0x02
-#define WRITE_SAME_UNMAP 0x08
 
 static void start(struct scsi_cmd *c, uint8_t opcode, uint8_t cdb_len, enum scsi_dir dir,
 		  uint32_t len)
@@ -112,7 +111,7 @@ void cdb_write_same16(struct scsi_cmd *c, uint64_t lba, uint32_t blocks, uint32_
 {
 	start_lba16(c, OP_WRITE_SAME16, SCSI_DIR_OUT, lba, blocks, block_size);
 	if (unmap)
-		c->cdb[1] = WRITE_SAME_UNMAP;
+		c->cdb[1] = SCSI_WRITE_SAME_UNMAP;
 }
 
 void cdb_unmap(struct scsi_cmd *c, uint8_t list[SCSI_UNMAP_LIST_LEN], uint64_t lba,

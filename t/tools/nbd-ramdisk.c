@@ -72,7 +72,7 @@ static void on_users(void *arg, void *handle, int delta)
 {
 }
 
-static bool on_admit(void *arg, void *handle, uint32_t len)
+static bool on_admit(void *arg, void *handle, uint64_t len)
 {
 	if (!disk.inflight || disk.inflight + len <= disk.inflight_max)
 		return true;
@@ -222,7 +222,7 @@ static int start(struct ev_loop *loop, const struct nbd_limits *lim, char **addr
 
 int main(int argc, char **argv)
 {
-	struct nbd_limits lim = { .max_connections = 100, .handshake_ms = 10000,
+	struct nbd_limits lim = { .max_connections = 100, .handshake_ms = 10000, .stall_ms = 5000,
 				  .req_priv = sizeof(struct job) };
 	struct ev_loop *loop = EV_DEFAULT;
 	ev_signal term, intr;

@@ -56,6 +56,9 @@ START_TEST(what_does_not_fit_together)
 		 "f:8: [lun y] alias: \"x\" is the name of the export of [lun x] in line 4 too, "
 		 "expected "
 		 "another one\n"},
+		{TARGET "[lun x]\n" ID "alias = naa.6002\n",
+		 "f:6: [lun x] alias: \"naa.6002\" looks like the identifier of another disk, expected a name, or "
+		 "this one's id\n"},
 		{TARGET "[lun x]\n" ID "preferred = 192.0.2.1:860\nactive = 192.0.2.1, 192.0.2.9\n"
 			"active = 192.0.2.8\nweight = 192.0.2.1 1\nweight = 192.0.2.7 2\n",
 		 "f:6: [lun x] preferred: \"192.0.2.1:860\" is no portal of any target, expected "

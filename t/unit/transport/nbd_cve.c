@@ -121,6 +121,33 @@ START_TEST(cve_2024_7409_idle_handshakes)
 }
 END_TEST
 
+/* They do not keep others out: who has had its time and said nothing goes first. */
+START_TEST(cve_2024_7409_idle_handshakes_make_way)
+{
+	int idle[3], fd, working;
+
+	other_world(4, 60000);
+	working = opened("disk", false);
+	for (int i = 0; i < 3; i++) {
+		idle[i] = client();
+		turns(3);
+	}
+	usleep(1100000);
+	for (int i = 0; i < 3; i++) {
+		fd = opened("disk", false);
+		expect_works(fd, false);
+		expect_end(idle[i]);
+		close(fd);
+		turns(3);
+		idle[i] = client();
+	}
+	for (int i = 0; i < 3; i++)
+		close(idle[i]);
+	expect_works(working, false);
+	close(working);
+}
+END_TEST
+
 /* The crash itself: the server ends while handshakes are under way. */
 START_TEST(cve_2024_7409_stop_during_a_handshake)
 {
@@ -294,6 +321,7 @@ int main(void)
 	tcase_add_test(tc, cve_2022_26496_and_2017_15118_long_names);
 	tcase_add_test(tc, cve_2017_15119_options_of_gigabytes);
 	tcase_add_test(tc, cve_2024_7409_idle_handshakes);
+	tcase_add_test(tc, cve_2024_7409_idle_handshakes_make_way);
 	tcase_add_test(tc, cve_2024_7409_stop_during_a_handshake);
 	tcase_add_test(tc, cve_2019_14850_open_before_the_handshake);
 	tcase_add_test(tc, cve_2019_14851_info_of_several_exports);

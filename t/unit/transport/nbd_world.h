@@ -22,6 +22,9 @@
 #ifndef DISK_BYTES
 #define DISK_BYTES (40ULL << 20)
 #endif
+#ifndef STALL_MS
+#define STALL_MS 5000
+#endif
 #define EXPORTS 3
 
 struct job {
@@ -41,7 +44,8 @@ static struct {
 	bool refuse[EXPORTS];    /* admit() says no */
 	bool strangers;          /* allow() says no */
 	int turned_away;
-	uint32_t admit_len;      /* what admit() was asked last */
+	uint64_t admit_len;      /* what admit() was asked last */
+	uint64_t room;           /* for jobs and what the server holds; 0: any amount */
 	size_t job_bytes;        /* payload bytes of jobs */
 	int served_fd;           /* the server's end of the last client() */
 	char log[600];
@@ -91,10 +95,10 @@ static inline void world_users(void *arg, void *handle, int delta)
 	ck_assert_int_ge(*users, 0);
 }
 
-static inline bool world_admit(void *arg, void *handle, uint32_t len)
+static inline bool world_admit(void *arg, void *handle, uint64_t len)
 {
 	w.admit_len = len;
-	if (!w.refuse[(int *)handle - w.users])
+	if (!w.refuse[(int *)handle - w.users] && (!w.room || w.job_bytes + len <= w.room))
 		return true;
 	w.refusals++;
 	return false;
@@ -149,8 +153,8 @@ static inline void world_submit(void *arg, struct nbd_req *req)
 	struct job *job = (void *)req->priv;
 
 	ck_assert(req->offset <= DISK_BYTES && req->len <= DISK_BYTES - req->offset);
-	for (size_t i = 0; i < sizeof(*job); i++)
-		ck_assert_uint_eq(req->priv[i], 0);
+	/* one check for all: libcheck writes each down */
+	ck_assert_mem_eq(req->priv, &(struct job){ 0 }, sizeof(*job));
 	w.submits++;
 	memcpy(&w.last, req, sizeof(w.last));
 	if (w.on_submit) {
@@ -193,7 +197,7 @@ static inline void world_up_with(int max_connections, unsigned handshake_ms)
 		.submit = world_submit, .admit = world_admit, .allow = world_allow, .log = world_log,
 	};
 	struct nbd_limits lim = { .max_connections = max_connections, .handshake_ms = handshake_ms,
-				  .req_priv = sizeof(struct job) };
+				  .stall_ms = STALL_MS, .req_priv = sizeof(struct job) };
 
 	memset(&w, 0, sizeof(w));
 	list_init(&w.jobs);
