@@ -120,21 +120,22 @@ TSAN_B ?= build-tsan
 TESTS ?= $(sort $(wildcard t/system/*.sh))
 VM_TESTS ?= $(sort $(wildcard t/vm/guest/*.sh)) t/vm/systemd.sh
 check:
-	@t/deps build test vm
+	@t/timed packages t/deps build test vm
 	@echo "Building with sanitizers in $(CHECK_B), without in $(B)"
-	@$(MAKE) --no-print-directory -s -k -j$(shell nproc) B=$(CHECK_B) SANITIZE=address,undefined \
-		CFLAGS="-O1 -g" all unit tools $(if $(SIM),$(CHECK_B)/sim-engine)
-	@$(MAKE) --no-print-directory -s -j$(shell nproc) all $(B)/tools/nbd-load $(B)/sim-engine
-	@$(MAKE) --no-print-directory -s -j$(shell nproc) B=$(TSAN_B) SANITIZE=thread CFLAGS="-O1 -g" \
-		$(TSAN_B)/nbdkit-mpio-plugin.so
-	@$(FUZZ_MAKE) -k -j$(shell nproc) fuzzers
+	@t/timed 'build with sanitizers' $(MAKE) --no-print-directory -s -k -j$(shell nproc) B=$(CHECK_B) \
+		SANITIZE=address,undefined CFLAGS="-O1 -g" all unit tools $(if $(SIM),$(CHECK_B)/sim-engine)
+	@t/timed 'build without' $(MAKE) --no-print-directory -s -j$(shell nproc) all $(B)/tools/nbd-load $(B)/t-target $(B)/sim-engine
+	@t/timed 'plugin with ThreadSanitizer' $(MAKE) --no-print-directory -s -j$(shell nproc) B=$(TSAN_B) SANITIZE=thread \
+		CFLAGS="-O1 -g" $(TSAN_B)/nbdkit-mpio-plugin.so
+	@t/timed 'fuzz targets' $(FUZZ_MAKE) -k -j$(shell nproc) fuzzers
 	@B=$(CHECK_B) PLAIN_B=$(B) TSAN_B=$(abspath $(TSAN_B)) t/run $(UNIT:$(B)/%=$(CHECK_B)/%) \
 		"$(CHECK_B)/sim-engine --seeds $(SAN_SEEDS)" "$(B)/sim-engine --seeds $(SEEDS)" \
-		t/sim/mutations.sh $(FUZZ:%="t/fuzz/run.sh %") $(TESTS) $(VM_TESTS)
+		t/sim/mutations.sh t/claims.sh $(FUZZ:%="t/fuzz/run.sh %") $(TESTS) $(VM_TESTS)
 
 # With Debian's stock kernel, in a virtual machine under software emulation; no KVM is needed.
-check-vm: all $(B)/tools/nbd-load $(B)/t-target tools
+check-vm:
 	@t/deps build test vm
+	@$(MAKE) --no-print-directory -s -j$(shell nproc) all $(B)/tools/nbd-load $(B)/t-target
 	@B=$(B) t/run $(VM_TESTS)
 
 # ---- fuzzing: t/fuzz/NAME.c with libFuzzer; make fuzz T=NAME SECONDS=N, and a short run in make check ----
@@ -166,14 +167,15 @@ bench bench-failover:
 	@B=$(B) t/bench/$(if $(filter bench,$@),bench,failover).sh
 
 # mpiod with the kernel's NBD client beside open-iscsi with dm-multipath, on LIO, in the virtual machine
-bench-vm: all
+bench-vm:
 	@t/deps build bench-vm
+	@$(MAKE) --no-print-directory -s -j$(shell nproc) all
 	@B=$(B) t/vm/in t/vm/bench.sh
 
 # ---- lint: all of it has to be silent, but for clang-format, which only advises ----
 
 C_FILES := $(wildcard attach/*.[ch] conf/*.[ch] policy/*.[ch] transport/*.[ch] daemon/*.[ch] plugin/*.[ch] t/*/*.[ch] t/unit/*/*.c)
-SCRIPTS := .ci/run t/run t/deps t/vm/with t/vm/in t/vm/agent t/vm/prepare t/vm/initramfs $(wildcard t/*.sh t/*/*.sh t/vm/guest/*.sh contrib/*.sh contrib/*/*.sh)
+SCRIPTS := .ci/run t/run t/timed t/deps t/vm/with t/vm/in t/vm/agent t/vm/prepare t/vm/initramfs $(wildcard t/*.sh t/*/*.sh t/vm/guest/*.sh contrib/*.sh contrib/*/*.sh)
 MAN = $(wildcard contrib/man/*.[158]) $(B)/man/mpiod.conf.5
 lint: $(B)/man/mpiod.conf.5
 	@t/deps lint

@@ -8,8 +8,11 @@
 
 #include <signal.h>
 #include <string.h>
+#include <time.h>
 
 #define GONE_MS 10000
+#define UNMOUNT_MS 5000
+#define KEEPER_MS 15000 /* it may be in the middle of a handshake */
 
 /* The device that is meant, by its name, its export's or its identifier; -1 where there is none of ours. */
 static int find(const char *what, struct state *s)
@@ -17,14 +20,35 @@ static int find(const char *what, struct state *s)
 	char id[HELLO_ID_MAX];
 	int index = device_index(what);
 
-	if (index < 0 && state_find(what, s))
+	if (index < 0 && state_find(what, NULL, s))
 		return s->index;
 	if (index < 0)
 		index = device_with_backend(what);
 	if (index < 0 || !device_connected(index))
 		return -1;
+	device_backend(index, id);
+	if (!state_read(index, s) || strcmp(s->id, id) != 0) /* of an earlier connection */
+		*s = (struct state){ .index = index };
 	/* one without either is somebody else's */
-	return state_read(index, s) || device_backend(index, id)[0] ? index : -1;
+	return s->id[0] || id[0] ? index : -1;
+}
+
+/* The keeper forgets the device, now or when it finds it gone. It ends also where the device is still mounted (--force). */
+static void end_keeper(int index, const struct state *s)
+{
+	static const struct timespec step = { .tv_nsec = 20000000 };
+	struct state now;
+
+	state_remove(index);
+	if (s->pid <= 0)
+		return;
+	kill(s->pid, SIGTERM);
+	/* The next to attach may get the same device. */
+	for (int ms = KEEPER_MS; ms > 0 && !kill(s->pid, 0); ms -= 20) {
+		if (state_read(index, &now) && now.pid != s->pid)
+			break;
+		nanosleep(&step, NULL);
+	}
 }
 
 enum attach_exit attach_detach(const struct attach_options *o)
@@ -38,7 +62,7 @@ enum attach_exit attach_detach(const struct attach_options *o)
 		attach_log(LOG_ERR, "%s: not attached", o->export);
 		return ATTACH_REFUSED;
 	}
-	if (!o->force && device_busy(index, why, sizeof(why))) {
+	if (!o->force && device_busy(index, UNMOUNT_MS, why, sizeof(why))) {
 		attach_log(LOG_ERR, "/dev/nbd%d: %s", index, why);
 		return ATTACH_REFUSED;
 	}
@@ -51,12 +75,10 @@ enum attach_exit attach_detach(const struct attach_options *o)
 		attach_log(LOG_ERR, "/dev/nbd%d: %s", index, why);
 		return ATTACH_REFUSED;
 	}
-	/* It forgets the device itself, now or when it finds it gone. */
-	if (s.pid > 0)
-		kill(s.pid, SIGTERM);
-	else
-		state_remove(index);
-	if (!device_wait_gone(index, GONE_MS)) {
+	end_keeper(index, &s);
+	ret = device_wait_gone(index, GONE_MS);
+	device_changed(index);
+	if (!ret) {
 		attach_log(LOG_ERR, "/dev/nbd%d: disconnected, but somebody has it still open", index);
 		return ATTACH_REFUSED;
 	}

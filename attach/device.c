@@ -53,9 +53,34 @@ static const char *attribute(int index, const char *attr, char *line, size_t cap
 
 bool device_connected(int index)
 {
+	return device_pid(index) > 0;
+}
+
+long device_pid(int index)
+{
 	char line[32];
 
-	return attribute(index, "pid", line, sizeof(line))[0];
+	return strtol(attribute(index, "pid", line, sizeof(line)), NULL, 10);
+}
+
+bool device_read_only(int index)
+{
+	char line[32];
+
+	return attribute(index, "ro", line, sizeof(line))[0] == '1';
+}
+
+void device_changed(int index)
+{
+	char path[64];
+	int fd;
+
+	snprintf(path, sizeof(path), "/sys/block/nbd%d/uevent", index);
+	fd = open(path, O_WRONLY | O_CLOEXEC);
+	if (fd < 0)
+		return;
+	(void)!write(fd, "change", 6);
+	close(fd);
 }
 
 uint64_t device_size(int index)
@@ -207,12 +232,9 @@ static bool is_held(int index, char *by, size_t cap)
 	return found;
 }
 
-#define BUSY_TRIES 50 /* 5 s */
-
-bool device_busy(int index, char *by, size_t cap)
+bool device_busy(int index, int ms, char *by, size_t cap)
 {
-	static const struct timespec pause = { .tv_nsec = 100000000 };
-	int tries = 0;
+	static const struct timespec step = { .tv_nsec = 100000000 };
 	struct numbers numbers;
 	char path[32];
 	int fd;
@@ -220,13 +242,12 @@ bool device_busy(int index, char *by, size_t cap)
 	numbers_of(index, &numbers);
 	if (is_mounted(&numbers, by, cap) || is_held(index, by, cap))
 		return true;
-	/* Swap, and what is mounted in other mount namespaces; the end of a file system comes a little after its unmounting there. */
 	snprintf(path, sizeof(path), "/dev/nbd%d", index);
 	do
 		fd = open(path, O_RDONLY | O_EXCL | O_CLOEXEC | O_NONBLOCK);
-	while (fd < 0 && errno == EBUSY && tries++ < BUSY_TRIES && !nanosleep(&pause, NULL));
+	while (fd < 0 && errno == EBUSY && (ms -= 100) > 0 && !nanosleep(&step, NULL));
 	if (fd < 0 && errno == EBUSY) {
-		snprintf(by, cap, "in use (swap, or a mount in another namespace)");
+		snprintf(by, cap, "in use (a file system, swap, or a mount in another namespace)");
 		return true;
 	}
 	if (fd >= 0)

@@ -171,6 +171,17 @@ static void take_description(struct hello_info *out, const char *text, size_t le
 	copy_word(out->id, sizeof(out->id), copy);
 }
 
+/*
+ * Of an export without a description. Exports are asked for by their identifiers, too, and some servers agree to
+ * any name: the name alone would look like the identifier of the disk that was meant.
+ */
+static void take_name(struct hello_info *out, const char *export)
+{
+	int n = snprintf(out->id, sizeof(out->id), "export=");
+
+	copy_word(out->id + n, sizeof(out->id) - (size_t)n, export);
+}
+
 static int take_export(struct talk *t, const uint8_t *b, uint32_t len)
 {
 	struct hello_info *out = t->out;
@@ -303,7 +314,7 @@ int hello_talk(int fd, const char *export, bool go, int ms, struct hello_info *o
 	if (t.min_block > out->logical_block)
 		out->logical_block = t.min_block;
 	if (!out->id[0])
-		copy_word(out->id, sizeof(out->id), export);
+		take_name(out, export);
 	if (!go)
 		send_abort(&t);
 	return 0;

@@ -18,7 +18,7 @@ struct hello_info {
 	uint16_t flags;          /* transmission flags, NBD_FLAG_HAS_FLAGS among them */
 	uint32_t logical_block;  /* bytes: 512 to 4096, of the LUN; what the kernel gets */
 	uint32_t max_block;      /* bytes, 0 where the server names none */
-	char id[HELLO_ID_MAX];   /* printable, no blank: the device identifier, else what describes or names the export */
+	char id[HELLO_ID_MAX];   /* printable, no blank: the device identifier, else what describes the export, else export=NAME */
 };
 
 /*

@@ -19,6 +19,8 @@
 
 #define HELLO_MS 5000
 #define STEP_NS 250000000L /* between attempts while --wait */
+#define PROBED_MS 5000     /* how long others may look at a device that is about to be connected */
+#define FREED_MS 15000     /* how long a keeper may need to notice that its device has gone */
 
 static enum attach_exit refuse(const char *what, const char *why)
 {
@@ -29,7 +31,7 @@ static enum attach_exit refuse(const char *what, const char *why)
 static bool is_absence(int err)
 {
 	return err == -ENOENT || err == -ECONNREFUSED || err == -EHOSTUNREACH || err == -ENETUNREACH ||
-	       err == -ETIMEDOUT || err == -EPIPE;
+	       err == -ETIMEDOUT || err == -EPIPE || err == -ECONNRESET || err == -EAGAIN;
 }
 
 /* hello_open(), for --wait seconds while mpiod or the export is not there yet. */
@@ -57,18 +59,20 @@ static void be_ready_without_memory(void)
 }
 
 /* The device is connected and written down: from here on it is kept. */
-static enum attach_exit keep(struct watch *w, int lock)
+static enum attach_exit keep(struct watch *w)
 {
 	enum attach_exit status;
 
 	attach_log(LOG_NOTICE, "/dev/nbd%d: export %s, %s, %llu bytes", w->s->index, w->s->export, w->s->id,
 		   (unsigned long long)w->size);
+	if (w->gate >= 0)
+		close(w->gate);
 	printf("/dev/nbd%d\n", w->s->index);
 	fflush(stdout);
 	sd_notify(0, "READY=1");
 	be_ready_without_memory();
 	status = watch_run(w);
-	close(lock);
+	close(w->lock);
 	return status;
 }
 
@@ -76,23 +80,61 @@ static enum attach_exit keep(struct watch *w, int lock)
 static enum attach_exit adopt(struct watch *w, int index)
 {
 	char why[400];
-	int lock;
 
 	if (w->o->index >= 0 && w->o->index != index) {
 		snprintf(why, sizeof(why), "is attached already, as /dev/nbd%d", index);
+		return refuse(w->o->export, why);
+	}
+	if (w->o->read_only && !device_read_only(index)) {
+		snprintf(why, sizeof(why), "is attached already, as /dev/nbd%d, and not read-only: --detach first", index);
 		return refuse(w->o->export, why);
 	}
 	w->s->index = index;
 	w->size = device_size(index);
 	if (device_queues(index) > w->connections)
 		w->connections = device_queues(index);
-	lock = state_keep(w->s, why, sizeof(why));
-	if (lock < 0)
+	w->pid = device_pid(index);
+	w->lock = state_keep(w->s, why, sizeof(why));
+	if (w->lock < 0)
 		return refuse(w->o->export, why);
 	attach_log(LOG_NOTICE, "/dev/nbd%d is connected already, and taken over", index);
 	watch_signals(w);
-	w->lost = true;
-	return keep(w, lock);
+	w->lost = w->adopted = true;
+	return keep(w);
+}
+
+static void nap(int *ms)
+{
+	static const struct timespec step = { .tv_nsec = 100000000 };
+
+	*ms -= 100;
+	nanosleep(&step, NULL);
+}
+
+/* A device that somebody looks at, udev for one, counts as busy for the kernel. */
+static int connect_patiently(struct watch *w, const struct netlink_device *d, char *why, size_t cap)
+{
+	int index, ms = PROBED_MS;
+
+	while ((index = netlink_connect(w->nl, d, why, cap)) == -EBUSY && d->index >= 0 && !device_connected(d->index) && ms > 0)
+		nap(&ms);
+	return index;
+}
+
+/* It is connected: is it what it should be, and ours? */
+static int settle(struct watch *w, char *why, size_t cap)
+{
+	char id[HELLO_ID_MAX];
+	int ms = FREED_MS;
+
+	if (strcmp(device_backend(w->s->index, id), w->s->id) != 0) {
+		snprintf(why, cap, "this kernel does not keep the identifier of a device (Linux 5.14 is the first that does): nobody "
+				   "could tell whose it is after a crash");
+		return -EOPNOTSUPP;
+	}
+	while ((w->lock = state_keep(w->s, why, cap)) == -EBUSY && ms > 0)
+		nap(&ms);
+	return w->lock < 0 ? w->lock : 0;
 }
 
 static enum attach_exit connect_device(struct watch *w, const struct hello_info *info, const int *fds, int n)
@@ -103,18 +145,18 @@ static enum attach_exit connect_device(struct watch *w, const struct hello_info 
 		.dead_timeout = w->o->dead_timeout, .backend = info->id, .fds = fds, .nfds = n,
 	};
 	char why[400];
-	int index, lock;
+	int index;
 
 	if (w->o->read_only)
 		d.flags |= NBD_FLAG_READ_ONLY;
 	watch_signals(w);
-	index = netlink_connect(w->nl, &d, why, sizeof(why));
+	index = connect_patiently(w, &d, why, sizeof(why));
 	if (index < 0)
 		return refuse(w->o->export, why);
 	w->s->index = index;
 	w->size = info->size;
-	lock = state_keep(w->s, why, sizeof(why));
-	if (lock < 0) {
+	w->pid = device_pid(index);
+	if (settle(w, why, sizeof(why))) {
 		char ignored[64];
 
 		(void)!netlink_disconnect(w->nl, index, ignored, sizeof(ignored));
@@ -123,7 +165,8 @@ static enum attach_exit connect_device(struct watch *w, const struct hello_info 
 	/* the kernel has its own references */
 	for (int i = 0; i < n; i++)
 		close(fds[i]);
-	return keep(w, lock);
+	device_changed(index);
+	return keep(w);
 }
 
 static enum attach_exit start(struct watch *w)
@@ -133,15 +176,14 @@ static enum attach_exit start(struct watch *w)
 	struct hello_info info;
 	char why[400];
 
-	if (state_find(o->export, w->s)) {
-		strcpy(w->s->socket, o->socket);
+	if (state_find(o->export, o->socket, w->s))
 		return adopt(w, w->s->index);
-	}
 	n = open_patiently(o, fds, &info, why, sizeof(why));
 	if (n < 0) {
 		refuse(o->export, why);
-		return is_absence(n) ? ATTACH_NO_MPIOD : ATTACH_REFUSED;
+		return is_absence(n) ? ATTACH_NO_MPIOD : n == -EINVAL ? ATTACH_USAGE : ATTACH_REFUSED;
 	}
+	w->gate = state_gate();
 	*w->s = (struct state){ .index = -1 };
 	snprintf(w->s->export, sizeof(w->s->export), "%s", o->export);
 	strcpy(w->s->socket, o->socket);
@@ -161,7 +203,7 @@ static enum attach_exit start(struct watch *w)
 enum attach_exit attach_keep(const struct attach_options *o)
 {
 	static struct state s;
-	struct watch w = { .o = o, .s = &s, .connections = o->connections };
+	struct watch w = { .o = o, .s = &s, .connections = o->connections, .gate = -1 };
 	enum attach_exit status;
 	char why[256];
 

@@ -8,6 +8,7 @@
 #include <jansson.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 struct row {
 	struct state s;
@@ -62,6 +63,8 @@ enum attach_exit attach_list(const struct attach_options *o)
 	json_t *all = json_array();
 	int last = device_last();
 
+	if (geteuid())
+		fprintf(stderr, "mpio-attach: only root can see which exports these are and who keeps them\n");
 	if (!o->json)
 		printf("%-12s %-20s %15s %8s %s\n", "DEVICE", "EXPORT", "BYTES", "KEEPER", "IDENTIFIER");
 	for (int i = 0; i <= last; i++) {

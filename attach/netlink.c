@@ -195,15 +195,24 @@ static struct nl_msg *message(struct netlink *n, uint8_t cmd, const struct netli
 	return msg;
 }
 
+/* NULL, and msg is gone: no memory. */
+static struct nl_msg *put_times(struct nl_msg *msg, const struct netlink_device *d)
+{
+	if (msg && (nla_put_u64(msg, NBD_ATTR_TIMEOUT, d->timeout) ||
+		    nla_put_u64(msg, NBD_ATTR_DEAD_CONN_TIMEOUT, d->dead_timeout))) {
+		nlmsg_free(msg);
+		return NULL;
+	}
+	return msg;
+}
+
 int netlink_connect(struct netlink *n, const struct netlink_device *d, char *why, size_t cap)
 {
-	struct nl_msg *msg = message(n, NBD_CMD_CONNECT, d);
+	struct nl_msg *msg = put_times(message(n, NBD_CMD_CONNECT, d), d);
 	int ret;
 
 	/* The client flags are 0 and sent: they clear what an earlier user of the device may have set. */
-	if (msg && (nla_put_u64(msg, NBD_ATTR_TIMEOUT, d->timeout) ||
-		    nla_put_u64(msg, NBD_ATTR_DEAD_CONN_TIMEOUT, d->dead_timeout) ||
-		    nla_put_u64(msg, NBD_ATTR_SERVER_FLAGS, d->flags) ||
+	if (msg && (nla_put_u64(msg, NBD_ATTR_SERVER_FLAGS, d->flags) ||
 		    nla_put_u64(msg, NBD_ATTR_CLIENT_FLAGS, 0))) {
 		nlmsg_free(msg);
 		msg = NULL;
@@ -222,7 +231,11 @@ int netlink_connect(struct netlink *n, const struct netlink_device *d, char *why
 
 int netlink_reconfigure(struct netlink *n, const struct netlink_device *d, char *why, size_t cap)
 {
-	return transact(n, message(n, NBD_CMD_RECONFIGURE, d), "reconfiguring the device", why, cap);
+	struct nl_msg *msg = message(n, NBD_CMD_RECONFIGURE, d);
+
+	if (d->dead_timeout)
+		msg = put_times(msg, d);
+	return transact(n, msg, "reconfiguring the device", why, cap);
 }
 
 int netlink_disconnect(struct netlink *n, int index, char *why, size_t cap)

@@ -16,8 +16,8 @@ struct netlink_device {
 	uint64_t size;             /* bytes; reconfigure: 0 leaves it */
 	uint32_t block;            /* bytes; reconfigure: 0 leaves it */
 	uint64_t flags;            /* transmission flags; connect only */
-	unsigned timeout;          /* seconds a request may take; connect only */
-	unsigned dead_timeout;     /* seconds without any connection; connect only */
+	unsigned timeout;          /* seconds a request may take; reconfigure: only with dead_timeout */
+	unsigned dead_timeout;     /* seconds without any connection, not 0; reconfigure: 0 leaves both */
 	const char *backend;       /* reconfigure: must be what it was connected with */
 	const int *fds;            /* connections in transmission; the caller's, the kernel has its own references */
 	int nfds;

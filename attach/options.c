@@ -29,6 +29,7 @@ const char attach_options_usage[] =
 	"  --timeout S         for one request, then it is sent again (180; 0, never, with one connection)\n"
 	"  --dead-timeout S    how long requests wait while mpiod is away (86400)\n"
 	"  --wait S            how long to wait for mpiod and the export at first (0)\n"
+	"  --stop-wait S       how long SIGTERM waits for a device that is in use (0)\n"
 	"  --foreground        stay in the foreground, as it does anyway\n"
 	"  --force             detach what is mounted or in use\n"
 	"  --json              for programs\n"
@@ -36,7 +37,7 @@ const char attach_options_usage[] =
 	"\n"
 	"Exit status: 0 done, 1 refused or not found, 2 wrong usage, 3 no mpiod\n";
 
-enum { O_SOCKET = 256, O_CONNECTIONS, O_READ_ONLY, O_TIMEOUT, O_DEAD, O_WAIT, O_FOREGROUND, O_FORCE,
+enum { O_SOCKET = 256, O_CONNECTIONS, O_READ_ONLY, O_TIMEOUT, O_DEAD, O_WAIT, O_STOP_WAIT, O_FOREGROUND, O_FORCE,
        O_JSON, O_DETACH, O_LIST, O_VERSION };
 
 static const struct option long_options[] = {
@@ -46,6 +47,7 @@ static const struct option long_options[] = {
 	{ "timeout", required_argument, NULL, O_TIMEOUT },
 	{ "dead-timeout", required_argument, NULL, O_DEAD },
 	{ "wait", required_argument, NULL, O_WAIT },
+	{ "stop-wait", required_argument, NULL, O_STOP_WAIT },
 	{ "foreground", no_argument, NULL, O_FOREGROUND },
 	{ "force", no_argument, NULL, O_FORCE },
 	{ "json", no_argument, NULL, O_JSON },
@@ -87,6 +89,8 @@ static int take_number(struct attach_options *o, int opt, const char *text)
 	case O_DEAD:
 		/* 0 is the kernel's way to say: fail at once */
 		return number(text, 1, 30 * DAY, &o->dead_timeout);
+	case O_STOP_WAIT:
+		return number(text, 0, DAY, &o->stop_wait);
 	default:
 		return number(text, 0, DAY, &o->wait);
 	}
@@ -188,6 +192,7 @@ int attach_options_parse(struct attach_options *o, int argc, char **argv, char *
 		case O_TIMEOUT:
 		case O_DEAD:
 		case O_WAIT:
+		case O_STOP_WAIT:
 			if (take_number(o, opt, optarg)) {
 				snprintf(why, cap, "%s: not a number that can be used there", optarg);
 				return -EINVAL;

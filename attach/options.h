@@ -20,7 +20,7 @@ struct attach_options {
 	int connections;
 	bool read_only, json, force;
 	bool have_timeout;
-	unsigned timeout, dead_timeout, wait; /* seconds */
+	unsigned timeout, dead_timeout, wait, stop_wait; /* seconds */
 };
 
 /* 0, or -EINVAL with what is wrong in why[]. Texts are argv's own. */

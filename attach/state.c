@@ -28,6 +28,44 @@ static bool one_line(const char *text)
 	return !strchr(text, '\n');
 }
 
+static bool have_directory(void)
+{
+	return !mkdir(directory(), 0755) || errno == EEXIST;
+}
+
+/* For root alone: whoever can open it can lock it. */
+static int open_file(const char *path)
+{
+	return open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+}
+
+int state_gate(void)
+{
+	struct flock whole = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
+	char path[300];
+	int fd, ret;
+
+	snprintf(path, sizeof(path), "%s/lock", directory());
+	fd = have_directory() ? open_file(path) : -1;
+	if (fd < 0)
+		return -errno;
+	while (fcntl(fd, F_OFD_SETLKW, &whole)) {
+		if (errno == EINTR)
+			continue;
+		ret = -errno;
+		close(fd);
+		return ret;
+	}
+	return fd;
+}
+
+bool state_removed(int lock)
+{
+	struct stat st;
+
+	return fstat(lock, &st) || st.st_nlink == 0;
+}
+
 int state_keep(const struct state *s, char *why, size_t cap)
 {
 	struct flock whole = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
@@ -35,17 +73,22 @@ int state_keep(const struct state *s, char *why, size_t cap)
 	int fd, ret = 0;
 
 	file_of(s->index, path, sizeof(path));
-	if (mkdir(directory(), 0755) && errno != EEXIST) {
+	if (!have_directory()) {
 		ret = -errno;
 		snprintf(why, cap, "%s: %s", directory(), strerror(errno));
 		return ret;
 	}
-	fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644);
+again:
+	fd = open_file(path);
 	if (fd < 0 || fcntl(fd, F_OFD_SETLK, &whole)) {
 		ret = errno == EAGAIN || errno == EACCES ? -EBUSY : -errno;
 		snprintf(why, cap, "%s: %s", path,
 			 ret == -EBUSY ? "another mpio-attach keeps that device" : strerror(errno));
 		goto err;
+	}
+	if (state_removed(fd)) { /* by the keeper that has just ended */
+		close(fd);
+		goto again;
 	}
 	if (!one_line(s->export) || !one_line(s->socket) || ftruncate(fd, 0) ||
 	    dprintf(fd, "pid=%d\nid=%s\nsocket=%s\nexport=%s\n", (int)getpid(), s->id, s->socket,
@@ -102,19 +145,19 @@ bool state_read(int index, struct state *s)
 	while (getline(&line, &room, f) > 0)
 		take_line(s, line);
 	free(line);
-	if (fcntl(fileno(f), F_OFD_GETLK, &whole) || whole.l_type == F_UNLCK) /* that process has gone */
+	if (fcntl(fileno(f), F_OFD_GETLK, &whole) || whole.l_type != F_WRLCK) /* that process has gone */
 		s->pid = 0;
 	fclose(f);
 	return s->export[0] && s->id[0];
 }
 
-bool state_find(const char *export, struct state *s)
+bool state_find(const char *export, const char *socket, struct state *s)
 {
 	char id[HELLO_ID_MAX];
 
 	for (int i = device_last(); i >= 0; i--)
 		if (device_connected(i) && state_read(i, s) && !strcmp(s->export, export) &&
-		    !strcmp(device_backend(i, id), s->id))
+		    (!socket || !strcmp(s->socket, socket)) && !strcmp(device_backend(i, id), s->id))
 			return true;
 	return false;
 }

@@ -21,16 +21,21 @@ struct state {
 	char socket[256];
 };
 
+/* From here until the descriptor is closed no other mpio-attach connects a device: two would do it to one disk. -errno: not to be had. */
+int state_gate(void) __attribute__((warn_unused_result));
+
 /* Writes s and locks it: a descriptor that holds the lock, or -errno (-EBUSY: another process has it). */
 int state_keep(const struct state *s, char *why, size_t cap) __attribute__((warn_unused_result));
 
-/* Forgets the device; for its keeper, or where there is none. */
+/* Forgets the device; for its keeper, where there is none, or to tell the keeper that it is to end (state_removed()). */
 void state_remove(int index);
+/* Has somebody removed the file that this descriptor locks? */
+bool state_removed(int lock);
 
 /* What is written about a device. false: nothing, or nothing sensible. */
 bool state_read(int index, struct state *s);
 
-/* The connected device that is written to be this export's; false without one. */
-bool state_find(const char *export, struct state *s);
+/* The connected device that is written to be this export's of this socket (NULL: of any); false without one. */
+bool state_find(const char *export, const char *socket, struct state *s);
 
 #endif

@@ -9,6 +9,7 @@
 #include "device.h"
 #include "hello.h"
 #include "log.h"
+#include "../transport/nbd_proto.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -22,8 +23,10 @@
 #define DELAY_LEAST .1 /* seconds until the next attempt, doubled each time */
 #define DELAY_MOST 1.
 #define LOOK_EVERY 5.  /* seconds, at the export's size */
+#define STOP_EVERY .5  /* seconds, at a device that is in use while we are to stop */
 #define AGAIN_AFTER 2. /* seconds; see offered() */
 #define GONE_MS 10000
+#define UNMOUNT_MS 5000
 
 /* Once per text: an outage may be long. */
 static void complain(struct watch *w, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
@@ -55,10 +58,28 @@ static void end(struct watch *w, enum attach_exit status)
 	ev_break(w->loop, EVBREAK_ALL);
 }
 
+/*
+ * The number may be another device's by now: a disconnection by somebody else is not told, and the kernel looks at the
+ * identifier of those only that were connected with one.
+ */
+static bool is_ours(const struct watch *w)
+{
+	char id[HELLO_ID_MAX];
+
+	return device_pid(w->s->index) == w->pid && !strcmp(device_backend(w->s->index, id), w->s->id);
+}
+
+/* Where --detach has removed the file the number may be another keeper's by now. */
+static void forget(struct watch *w)
+{
+	if (!state_removed(w->lock))
+		state_remove(w->s->index);
+}
+
 static void gone(struct watch *w)
 {
 	attach_log(LOG_NOTICE, "nbd%d: was disconnected by somebody else", w->s->index);
-	state_remove(w->s->index);
+	forget(w);
 	end(w, ATTACH_DONE);
 }
 
@@ -95,6 +116,10 @@ static bool is_same(struct watch *w, const struct hello_info *i)
 			 w->s->export, (unsigned long long)w->size, (unsigned long long)i->size);
 		return false;
 	}
+	if (i->flags & NBD_FLAG_READ_ONLY && !device_read_only(w->s->index)) {
+		complain(w, "export %s is READ-ONLY now: not attached, for writes to the device would fail", w->s->export);
+		return false;
+	}
 	return true;
 }
 
@@ -104,17 +129,20 @@ static int tell_kernel(struct watch *w, const struct hello_info *i, const int *f
 	const struct netlink_device d = {
 		.index = w->s->index, .backend = w->s->id, .fds = fds, .nfds = n,
 		.size = i->size > w->size ? i->size : 0,
+		.timeout = attach_options_timeout(w->o, w->connections),
+		.dead_timeout = w->adopted ? w->o->dead_timeout : 0,
 	};
 	char why[256];
-	int ret = netlink_reconfigure(w->nl, &d, why, sizeof(why));
+	int ret = is_ours(w) ? netlink_reconfigure(w->nl, &d, why, sizeof(why)) : -ENODEV;
 
 	if (ret) {
-		if (device_connected(w->s->index))
+		if (is_ours(w))
 			complain(w, "%s", why);
 		else
 			gone(w);
 		return ret;
 	}
+	w->adopted = false;
 	if (d.size) {
 		attach_log(LOG_NOTICE, "nbd%d: grown from %llu to %llu bytes", w->s->index,
 			   (unsigned long long)w->size, (unsigned long long)d.size);
@@ -123,57 +151,77 @@ static int tell_kernel(struct watch *w, const struct hello_info *i, const int *f
 	return 0;
 }
 
-/*
- * A connection whose death the kernel noticed only after it had been offered new ones has none now: the
- * offer is made once more.
- */
-static void offered(struct watch *w)
-{
-	if (!w->offered) {
-		attach_log(LOG_NOTICE, "nbd%d: connected again after %.1f s", w->s->index,
-			   ev_time() - w->since);
-		w->offered = true;
-		retry_in(w, AGAIN_AFTER);
-	} else {
-		w->lost = w->offered = false;
-	}
-	fine(w);
-}
+/* One attempt. What became of it: */
+enum offer {
+	OFFER_NONE,   /* the kernel has got no connections */
+	OFFER_PART,   /* not as many as there were, or some have died meanwhile */
+	OFFER_ALL,
+};
 
-/* One attempt. true: the kernel has got connections. */
-static bool offer(struct watch *w)
+static enum offer offer(struct watch *w)
 {
-	int fds[ATTACH_CONNECTIONS_MAX], n;
+	int fds[ATTACH_CONNECTIONS_MAX], n, news;
 	struct hello_info i;
 	char why[256];
 	bool ok;
 
 	n = hello_open(w->s->socket, w->s->export, w->connections, HELLO_MS, fds, &i, why, sizeof(why));
 	if (n < 0) {
-		complain(w, "waiting for mpiod: %s", why);
-		return false;
+		/* A second time they may be too many, with those that live. */
+		if (!w->offered)
+			complain(w, "waiting for mpiod: %s", why);
+		return OFFER_NONE;
 	}
-	(void)netlink_news(w->nl, w->s->index); /* those that this is about */
+	news = netlink_news(w->nl, w->s->index); /* the first time it is those that this is about */
 	ok = is_same(w, &i) && !tell_kernel(w, &i, fds, n);
 	for (int k = 0; k < n; k++)
 		close(fds[k]);
-	return ok;
+	if (!ok)
+		return OFFER_NONE;
+	if (n < w->connections && i.flags & NBD_FLAG_CAN_MULTI_CONN) {
+		complain(w, "%d connections instead of %d: %s", n, w->connections, why);
+		return OFFER_PART;
+	}
+	return w->offered && news > 0 ? OFFER_PART : OFFER_ALL;
+}
+
+/*
+ * A connection whose death the kernel noticed only after it had been offered new ones has none now: the offer is made once more,
+ * and until there were enough for all.
+ */
+static void offered(struct watch *w, enum offer what)
+{
+	bool second = w->offered;
+
+	if (!second)
+		attach_log(LOG_NOTICE, "nbd%d: connected again after %.1f s", w->s->index, ev_time() - w->since);
+	w->offered = true;
+	if (second && what == OFFER_ALL)
+		w->lost = w->offered = false;
+	else
+		retry_in(w, second || what != OFFER_ALL ? LOOK_EVERY : AGAIN_AFTER);
+	if (what == OFFER_ALL)
+		fine(w);
 }
 
 static void on_retry(struct ev_loop *loop, ev_timer *t, int revents)
 {
 	struct watch *w = t->data;
+	enum offer what;
 
-	if (!device_connected(w->s->index)) {
+	if (!is_ours(w)) {
 		gone(w);
 		return;
 	}
-	if (offer(w)) {
-		offered(w);
-		return;
+	what = offer(w);
+	if (what != OFFER_NONE) {
+		offered(w, what);
+	} else if (w->offered) {
+		retry_in(w, LOOK_EVERY);
+	} else {
+		w->delay = w->delay * 2 < DELAY_MOST ? w->delay * 2 : DELAY_MOST;
+		retry_in(w, w->delay);
 	}
-	w->delay = w->delay * 2 < DELAY_MOST ? w->delay * 2 : DELAY_MOST;
-	retry_in(w, w->delay);
 }
 
 static void on_news(struct ev_loop *loop, ev_io *io, int revents)
@@ -189,14 +237,14 @@ static void look(struct watch *w)
 	struct hello_info i;
 	char why[256];
 
-	if (!device_connected(w->s->index)) {
+	if (!is_ours(w)) {
 		gone(w);
 		return;
 	}
-	/* While connections are lost the attempts look at all this, and one that is lost shows up there. */
-	if (w->lost || hello_ask(w->s->socket, w->s->export, HELLO_MS, &i, why, sizeof(why)))
+	/* While all connections are lost the attempts look at all this, and one that is lost shows up there. */
+	if ((w->lost && !w->offered) || hello_ask(w->s->socket, w->s->export, HELLO_MS, &i, why, sizeof(why)))
 		return;
-	if (is_same(w, &i) && (i.size == w->size || !tell_kernel(w, &i, NULL, 0)))
+	if (is_same(w, &i) && (i.size == w->size || !tell_kernel(w, &i, NULL, 0)) && !w->lost && !w->stopping)
 		fine(w);
 }
 
@@ -210,19 +258,11 @@ static void on_hup(struct ev_loop *loop, ev_signal *s, int revents)
 	look(s->data);
 }
 
-/* Stopping is detaching; but never under somebody's feet. */
-static void on_term(struct ev_loop *loop, ev_signal *sig, int revents)
+static void detach(struct watch *w)
 {
-	struct watch *w = sig->data;
-	char why[256];
 	int index = w->s->index;
+	char why[256];
 
-	sd_notify(0, "STOPPING=1");
-	if (device_connected(index) && device_busy(index, why, sizeof(why))) {
-		attach_log(LOG_ERR, "/dev/nbd%d stays connected, without a keeper: %s", index, why);
-		end(w, ATTACH_REFUSED);
-		return;
-	}
 	if (netlink_disconnect(w->nl, index, why, sizeof(why))) {
 		attach_log(LOG_ERR, "nbd%d: %s", index, why);
 		end(w, ATTACH_REFUSED);
@@ -232,8 +272,43 @@ static void on_term(struct ev_loop *loop, ev_signal *sig, int revents)
 		attach_log(LOG_WARNING, "nbd%d: disconnected, but somebody has it still open", index);
 	else
 		attach_log(LOG_NOTICE, "nbd%d: detached", index);
-	state_remove(index);
+	device_changed(index);
+	forget(w);
 	end(w, ATTACH_DONE);
+}
+
+/* Stopping is detaching; but never under somebody's feet. While a shutdown unmounts, the device has to work. */
+static void on_stop(struct ev_loop *loop, ev_timer *t, int revents)
+{
+	struct watch *w = t->data;
+	char why[256];
+
+	if (state_removed(w->lock)) { /* --detach has done it, or is about to */
+		end(w, ATTACH_DONE);
+	} else if (!is_ours(w)) {
+		gone(w);
+	} else if (!device_busy(w->s->index, w->o->stop_wait ? 0 : UNMOUNT_MS, why, sizeof(why))) {
+		detach(w);
+	} else if (ev_now(loop) < w->stop_until) {
+		complain(w, "to be detached, and still %s", why);
+		ev_timer_stop(loop, t);
+		ev_timer_set(t, STOP_EVERY, 0.);
+		ev_timer_start(loop, t);
+	} else {
+		attach_log(LOG_ERR, "/dev/nbd%d stays connected, without a keeper: %s", w->s->index, why);
+		end(w, ATTACH_REFUSED);
+	}
+}
+
+/* Twice: now or never. */
+static void on_term(struct ev_loop *loop, ev_signal *sig, int revents)
+{
+	struct watch *w = sig->data;
+
+	sd_notify(0, "STOPPING=1");
+	w->stop_until = ev_now(loop) + (w->stopping ? 0. : w->o->stop_wait);
+	w->stopping = true;
+	on_stop(loop, &w->stop, 0);
 }
 
 void watch_signals(struct watch *w)
@@ -252,8 +327,9 @@ enum attach_exit watch_run(struct watch *w)
 {
 	ev_io_init(&w->news, on_news, netlink_news_fd(w->nl), EV_READ);
 	ev_timer_init(&w->retry, on_retry, 0., 0.);
+	ev_timer_init(&w->stop, on_stop, 0., 0.);
 	ev_timer_init(&w->look, on_look, LOOK_EVERY, LOOK_EVERY);
-	w->news.data = w->retry.data = w->look.data = w;
+	w->news.data = w->retry.data = w->look.data = w->stop.data = w;
 	ev_io_start(w->loop, &w->news);
 	ev_timer_start(w->loop, &w->look);
 	w->delay = DELAY_LEAST;

@@ -18,14 +18,20 @@ struct watch {
 	uint64_t size;       /* bytes of the device */
 	int connections;
 	bool lost;           /* some connection is dead, or may be */
+	bool adopted;        /* connected by another process, perhaps with other time-outs */
+	int lock;            /* of the state file, see state.h */
+	int gate;            /* closed once the device is connected; -1: none */
+	long pid;            /* who connected the device, see device_pid() */
 
 	/* private */
 	struct ev_loop *loop;
 	ev_signal term, intr, hup;
 	ev_io news;
-	ev_timer retry, look;
+	ev_timer retry, look, stop;
 	double delay, since; /* seconds */
 	bool offered;        /* once since the loss */
+	bool stopping;
+	double stop_until;   /* a device in use is waited for */
 	char told[512];      /* the last complaint */
 	enum attach_exit status;
 };

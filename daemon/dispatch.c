@@ -124,7 +124,6 @@ static void record(struct engine *e, struct attempt *a)
 {
 	const struct io *io = a->io;
 	struct session *s = a->session;
-	struct lun *l = io->req->lun;
 
 	if (!e->flight || (io->op != IO_WRITE && io->op != IO_UNMAP && io->op != IO_WRITE_SAME))
 		return;
@@ -136,9 +135,7 @@ static void record(struct engine *e, struct attempt *a)
 		s->flight = flight_nexus(e->flight, &n);
 		s->recorded_login = s->logins;
 	}
-	if (!l->flight)
-		l->flight = flight_lun(e->flight, l->id);
-	a->record = flight_put(e->flight, s->flight, l->flight, io->lba, io->lba + io->blocks);
+	a->record = flight_put(e->flight, s->flight, lun_flight(e, io->req->lun), io->lba, io->lba + io->blocks);
 }
 
 /* One try of io on p. buf/data: where the bytes are. 0 or -errno. */

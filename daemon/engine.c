@@ -24,6 +24,7 @@ struct engine *engine_new(const struct engine_ops *ops, void *arg, struct buf_po
 	e->arg = arg;
 	e->pool = pool;
 	e->seed = seed ? seed : 1;
+	e->next_key = engine_random(e); /* a PREEMPT of a process that was killed may still come: to a key that nobody has */
 	e->zeroes = buf_get(pool, ZEROES_BYTES);
 	if (!e->zeroes) {
 		free(e);
@@ -175,7 +176,12 @@ void engine_shutdown(struct engine *e)
 
 bool engine_in_doubt(const struct engine *e)
 {
-	return !list_empty(&e->doubts);
+	const struct list *pos;
+
+	list_for_each(pos, &e->luns)
+		if (fence_in_doubt(list_entry(pos, struct lun, in_engine)))
+			return true;
+	return false;
 }
 
 bool engine_idle(const struct engine *e)

@@ -13,6 +13,8 @@
  * a pause follows.
  */
 #define BACK_US (2 * US_PER_S)
+/* A process that was killed could not empty its kernel's queues (iscsi_purge.h): a neighbour that is asked for keeps them 3 s. */
+#define BACK_RECALLED_US (4 * US_PER_S)
 
 static void wake(struct engine *e, struct lun *l);
 
@@ -147,9 +149,11 @@ static bool add_range(struct engine *e, struct doubt *d, struct lun *l, uint64_t
 
 void fence_everything(struct engine *e, struct lun *l, const char *why)
 {
+	if (!l->all_record)
+		l->all_record = flight_put_all(e->flight, lun_flight(e, l));
 	l->fenced_until = e->now + l->opt->fence_timeout_us;
 	engine_arm(e, &l->fence_all, l->fenced_until);
-	engine_emit(e, EVENT_ERROR, "no-memory", l, NULL, "%s: all writes wait for fence_timeout", why);
+	engine_emit(e, EVENT_ERROR, "fence-all", l, NULL, "%s: all writes wait for fence_timeout", why);
 }
 
 void fence_raise(struct engine *e, struct attempt *a, struct failover *fo)
@@ -253,9 +257,23 @@ static void wake(struct engine *e, struct lun *l)
 	}
 }
 
+static void all_known(struct engine *e, struct lun *l)
+{
+	flight_end(e->flight, l->all_record);
+	l->all_record = 0;
+}
+
 void fence_all_over(struct engine *e, struct timer *t)
 {
-	wake(e, list_entry(t, struct lun, fence_all));
+	struct lun *l = list_entry(t, struct lun, fence_all);
+
+	all_known(e, l);
+	wake(e, l);
+}
+
+bool fence_in_doubt(const struct lun *l)
+{
+	return !list_empty(&l->doubts) || l->fence_all.armed;
 }
 
 static void doubt_free(struct engine *e, struct doubt *d)
@@ -299,10 +317,12 @@ void fence_end(struct engine *e, struct doubt *d, const char *how)
 
 void fence_path_back(struct engine *e, struct doubt *d)
 {
-	if (d->back || (d->timer.armed && d->timer.at <= e->now + BACK_US))
+	uint64_t over = e->now + (d->recalled ? BACK_RECALLED_US : BACK_US);
+
+	if (d->back || (d->timer.armed && d->timer.at <= over))
 		return;
 	d->back = true;
-	engine_arm(e, &d->timer, e->now + BACK_US);
+	engine_arm(e, &d->timer, over);
 }
 
 void fence_nexus_ended(struct engine *e, const struct target *t, uint32_t isid, int tpgt, bool own)
@@ -355,4 +375,5 @@ void fence_drop_all(struct engine *e, struct lun *l)
 	}
 	engine_disarm(e, &l->fence_all);
 	l->fenced_until = 0;
+	all_known(e, l);
 }

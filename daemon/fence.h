@@ -64,9 +64,11 @@ void fence_drop_all(struct engine *e, struct lun *l);
 const char *fence_method_name(uint8_t method);
 /* No way to tell which blocks: all of l's, for as long as any fence may last. */
 void fence_everything(struct engine *e, struct lun *l, const char *why);
+/* Does anything of l's wait for the end of a doubt, or would it? */
+bool fence_in_doubt(const struct lun *l);
 
 /* recall.c */
-/* l is new here: raises the doubts that an earlier process left. */
+/* l's options are known: raises the doubts that an earlier process left, once. */
 void fence_recall(struct engine *e, struct lun *l);
 /* It turned out that this port group honours reinstatement: so does what was recalled. */
 void fence_trusted(struct engine *e, struct target *t, int tpgt);

@@ -194,6 +194,7 @@ static void claim(struct engine *e, struct lun *l, const struct identify *id)
 		engine_emit(e, EVENT_INFO, "claimed", l, NULL, "%s %s: module %s%s, policy %s",
 			    id->inquiry.vendor, id->inquiry.product, l->dsm->name,
 			    l->hardware ? " (hardware section)" : "", l->policy->name);
+	fence_recall(e, l); /* not before: how long, and whether at all, may depend on vendor and product */
 }
 
 /* Of a LUN that nobody could ask for its size yet, enough to follow its port groups. */

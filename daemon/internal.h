@@ -100,6 +100,8 @@ struct request *writer_next(struct lun *l);
 struct lun *lun_find(struct engine *e, const char *id);
 struct lun *lun_new(struct engine *e, const char *id);
 void lun_configure(struct engine *e, struct lun *l);
+/* Its number in the flight recorder. 0: there is none, or no room. */
+uint32_t lun_flight(struct engine *e, struct lun *l);
 /* The administrator's, the configuration's, the module's, or by what the storage reports. */
 void lun_choose_policy(struct lun *l);
 /* Counts the usable paths and says so when the state changed; starts or stops the no-path clock. */
@@ -177,6 +179,8 @@ void session_watch_fire(struct engine *e, struct timer *t); /* what that clock c
 struct health_params session_health_params(const struct engine *e);
 void session_scanned(struct engine *e, struct session *s); /* all its paths were identified */
 bool session_connected(const struct session *s);
+/* The ISID of the session of this name: the same in each process while the names are. */
+uint32_t session_isid(const struct engine *e, const struct target *t, const char *name);
 struct session *session_find(struct engine *e, const char *name);
 
 /* configure.c */

@@ -75,8 +75,14 @@ struct lun *lun_new(struct engine *e, const char *id)
 	l->no_path.fire = no_path_over;
 	list_add_tail(&l->in_engine, &e->luns);
 	lun_configure(e, l);
-	fence_recall(e, l);
 	return l;
+}
+
+uint32_t lun_flight(struct engine *e, struct lun *l)
+{
+	if (!l->flight)
+		l->flight = flight_lun(e->flight, l->id);
+	return l->flight;
 }
 
 void lun_choose_policy(struct lun *l)
@@ -364,8 +370,7 @@ void lun_reap(struct engine *e)
 	list_for_each_safe(pos, tmp, &e->luns) {
 		struct lun *l = list_entry(pos, struct lun, in_engine);
 
-		if (list_empty(&l->paths) && (e->stopping || (!l->users && list_empty(&l->requests) &&
-							      list_empty(&l->doubts))))
+		if (list_empty(&l->paths) && (e->stopping || (!l->users && list_empty(&l->requests) && !fence_in_doubt(l))))
 			lun_free(e, l);
 	}
 }

@@ -195,6 +195,7 @@ struct lun {
 	uint64_t key;          /* reservation_key as it was when the LUN was first seen, 0: none */
 	bool key_known;
 	uint32_t flight;       /* its number in the flight recorder; 0: not asked for yet */
+	bool recalled;         /* what an earlier process left there was looked at */
 	bool write_lost;       /* the storage reported a deferred write error: the next flush fails */
 	const struct dsm *dsm;
 	uint8_t tpgs;          /* of INQUIRY; 0: no port groups, or the module does not follow them */
@@ -228,7 +229,8 @@ struct lun {
 	struct list doubts, fenced; /* struct doubt; requests that wait for them */
 	unsigned nfences;
 	uint64_t nfenced;
-	uint64_t fenced_until; /* out of memory: all blocks, until then */
+	uint64_t fenced_until; /* which blocks is not known: all of them, until then */
+	uint32_t all_record;   /* of the flight recorder, for as long */
 	struct timer fence_all;
 	struct reserve_view {   /* who holds what, as it was last read */
 		struct scsi_reservation held;

@@ -201,6 +201,7 @@ void apply_effects(struct engine *e, struct path *p, unsigned effects, const cha
 		p->n.retries++;
 	if (effects & DSM_WRITE_LOST) {
 		p->lun->write_lost = true;
+		flight_set_lost(e->flight, lun_flight(e, p->lun), true);
 		engine_emit(e, EVENT_ERROR, "write-lost", p->lun, p->name,
 			    "the storage reports that a write it had acknowledged failed later: the next flush fails");
 	}

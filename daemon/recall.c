@@ -10,14 +10,18 @@
 
 #include <string.h>
 
-static struct target *target_named(struct engine *e, const char *name)
+/*
+ * The target whose logins end that nexus: it has to be the same initiator port, of name and ISID (RFC 7143 4.4.1), on the same target.
+ * The ISID is made of all these names; after a change of one of them it is another.
+ */
+static struct target *target_of(struct engine *e, const struct flight_nexus *n)
 {
 	struct list *pos;
 
 	list_for_each(pos, &e->targets) {
 		struct target *t = list_entry(pos, struct target, in_engine);
 
-		if (t->conf && !strcmp(t->conf->name, name))
+		if (t->conf && !strcmp(t->conf->name, n->target) && session_isid(e, t, n->session) == n->isid)
 			return t;
 	}
 	return NULL;
@@ -38,18 +42,36 @@ static bool logged_in(const struct doubt *d)
 	return false;
 }
 
+/* As the peers do: nobody is to wait, and nothing is kept that nobody waits for. */
+static void forget(struct engine *e, struct lun *l)
+{
+	struct flight_write w;
+	uint32_t record;
+
+	flight_end(e->flight, flight_take_all(e->flight, l->id));
+	while ((record = flight_take_old(e->flight, l->id, &w)))
+		flight_end(e->flight, record);
+}
+
 void fence_recall(struct engine *e, struct lun *l)
 {
 	struct flight_write w;
 	struct list *pos, *tmp;
 	uint32_t record;
 
-	if (l->opt->fence == CONF_FENCE_OFF)
+	if (l->recalled)
 		return;
-	if (flight_overflowed(e->flight))
-		fence_everything(e, l, "an earlier process had more writes under way than were recorded");
+	l->recalled = true;
+	l->write_lost |= flight_lost(e->flight, l->id);
+	if (l->opt->fence == CONF_FENCE_OFF) {
+		forget(e, l);
+		return;
+	}
+	l->all_record = flight_take_all(e->flight, l->id);
+	if (l->all_record)
+		fence_everything(e, l, "which writes an earlier process had under way was not recorded");
 	while ((record = flight_take_old(e->flight, l->id, &w)))
-		fence_old(e, l, target_named(e, w.nexus.target), &w, record);
+		fence_old(e, l, target_of(e, &w.nexus), &w, record);
 	list_for_each_safe(pos, tmp, &l->doubts) {
 		struct doubt *d = list_entry(pos, struct doubt, in_lun);
 

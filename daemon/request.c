@@ -412,6 +412,7 @@ void request_go(struct engine *e, struct request *r)
 				r->err = deliver_read(e, r);
 			if (r->op == REQUEST_FLUSH && r->lun->write_lost) {
 				r->lun->write_lost = false;
+				flight_set_lost(e->flight, lun_flight(e, r->lun), false);
 				r->err = EIO;
 			}
 			request_end(e, r);

@@ -280,7 +280,7 @@ static void open_flight(struct server *sv, const char *control)
 	sv->flight = flight_open(path, why, sizeof(why));
 	if (why[0])
 		log_msg(LOG_WARNING, "%s%s", why,
-			sv->flight ? "" : ": after a crash nothing will tell which writes were under way");
+			flight_kept(sv->flight) ? "" : ": after a crash nothing will tell which writes were under way");
 	engine_record(sv->engine, sv->flight);
 }
 
@@ -332,7 +332,8 @@ int server_start(struct server *sv, struct conf *c, char *why, size_t cap)
 static void warn_fixed(const struct conf *old, const struct conf *new)
 {
 	if (strcmp(old->control ? old->control : "", new->control ? new->control : ""))
-		log_msg(LOG_WARNING, "reload: control: changed, takes effect at the next start");
+		log_msg(LOG_WARNING, "reload: control: changed, takes effect at the next start; do not kill mpiod until then: "
+				     "the next one would not find which writes are under way");
 	if (old->max_connections != new->max_connections)
 		log_msg(LOG_WARNING, "reload: max_connections: changed, takes effect at the next start");
 }

@@ -94,17 +94,20 @@ static uint32_t hash(uint32_t h, const char *text)
 	return h;
 }
 
-/*
- * The same after a restart, so that the new daemon's login ends what the old one left (RFC 7143 6.3.5);
- * no two alike on one target, or they would end each other.
- */
+/* The same after a restart, so that the new daemon's login ends what the old one left (RFC 7143 6.3.5). */
+uint32_t session_isid(const struct engine *e, const struct target *t, const char *name)
+{
+	uint32_t h = hash(hash(hash(2166136261U, e->conf->initiator_name), t->conf->iqn), name);
+
+	return (h >> 24 ^ h) & 0xffffff;
+}
+
+/* No two alike on one target, or they would end each other. */
 static void choose_isid(struct engine *e, struct session *s)
 {
-	uint32_t h = hash(hash(2166136261U, e->conf->initiator_name), s->target->conf->iqn);
 	struct list *pos;
 
-	h = hash(h, s->name);
-	s->isid = (h >> 24 ^ h) & 0xffffff;
+	s->isid = session_isid(e, s->target, s->name);
 	for (pos = s->target->sessions.next; pos != &s->target->sessions; pos = pos->next) {
 		if (list_entry(pos, struct session, in_target)->isid != s->isid)
 			continue;

@@ -60,14 +60,6 @@ headers() { # the first line, and no file too long
 	done
 }
 
-claims() { # the tests that SECURITY.md names
-	local claim file
-	# shellcheck disable=SC2016
-	grep -oE '`[a-z]+/[a-z_]+\.c:[a-z0-9_]+`' SECURITY.md | tr -d '`' | while IFS=: read -r file claim; do
-		grep -q "START_TEST($claim)" "t/unit/$file" || echo "SECURITY.md: no test $claim in t/unit/$file"
-	done
-}
-
 tidy() {
 	printf '%s\n' "${c_files[@]}" | grep '\.c$' |
 		xargs -P "${JOBS:-2}" -I{} clang-tidy --quiet {} -- "${cflags[@]}" 2>/dev/null |
@@ -89,7 +81,7 @@ man_pages() {
 
 check includes includes
 check headers headers
-check claims claims
+check claims t/claims.sh
 # what lib.sh offers is used elsewhere (SC2034), its functions take arguments or none (SC2119, SC2120), and are
 # called by name through others (SC2317)
 check shellcheck shellcheck -x -e SC1091,SC2001,SC2034,SC2119,SC2120,SC2317 "${scripts[@]}"

@@ -140,6 +140,7 @@ static int check_interface(int fd, const char *interface)
 /* What fails here is told through lost(), from the loop. */
 static void start_connect(struct iscsi_session *s, const struct iscsi_params *p)
 {
+	const struct linger rst = { .l_onoff = 1, .l_linger = 0 };
 	int fd, err;
 
 	/* No callback: libiscsi's idea of when it is connected is not to be trusted (finish_connect). */
@@ -150,6 +151,11 @@ static void start_connect(struct iscsi_session *s, const struct iscsi_params *p)
 	}
 	fd = iscsi_get_fd(s->ctx);
 	(void)!fcntl(fd, F_SETFD, FD_CLOEXEC);
+	/*
+	 * What is still to be sent when the socket is closed, by whom and for what reason ever (the kernel closes it after a
+	 * SIGKILL), is dropped: those WRITEs are retried elsewhere. An orderly logout waits for its answer first.
+	 */
+	(void)!setsockopt(fd, SOL_SOCKET, SO_LINGER, &rst, sizeof(rst));
 	err = p->interface ? check_interface(fd, p->interface) : 0;
 	if (err) {
 		iscsi_die(s, ISCSI_LOSS_CONNECT, "can't bind to interface %s: %s", p->interface,
@@ -259,7 +265,6 @@ void iscsi_die(struct iscsi_session *s, enum iscsi_loss why, const char *fmt, ..
 
 void iscsi_session_kill(struct iscsi_session *s)
 {
-	const struct linger rst = { .l_onoff = 1, .l_linger = 0 };
 	struct iscsi_purge purge = { .wanted = false };
 	int fd;
 
@@ -273,12 +278,9 @@ void iscsi_session_kill(struct iscsi_session *s)
 	list_del(&s->all);
 	while (list_pop(&s->done))
 		;
-	/* The kernel must not go on sending WRITEs that are about to be retried elsewhere. */
 	fd = iscsi_get_fd(s->ctx);
-	if (fd >= 0) {
+	if (fd >= 0)
 		iscsi_purge_prepare(&purge, fd);
-		(void)!setsockopt(fd, SOL_SOCKET, SO_LINGER, &rst, sizeof(rst));
-	}
 	iscsi_destroy_context(s->ctx);
 	iscsi_purge_run(&purge);
 	s->ctx = NULL;

@@ -161,6 +161,24 @@ promise_restart() {
 }
 ended() { ! alive mpiod; }
 
+# mpioctl restart waits in the same way, with the client connected: W2 waits, and stays
+promise_exec() {
+	local before
+	before=$(js .restarts)
+	w1_in_doubt
+	"$MPIOCTL" -s "$CTL" restart >"$T/restart.out" 2>&1 &
+	PID["restart"]=$!
+	w2_waits
+	assert_eq "$(js .restarts)" "$before" "restarts with writes in doubt"
+	deliver
+	answer w2
+	wait "${PID["restart"]}" || fail "mpioctl restart: $(cat "$T/restart.out")"
+	unset 'PID[restart]'
+	assert_eq "$(js .restarts)" $((before + 1)) "restarts once nothing is in doubt"
+	mpiod_wait 2 disk
+	w2_stays
+}
+
 # mpiod is killed with W1 in the proxy, which holds on to it, and to what the next mpiod sends there
 killed() {
 	w1_in_doubt
@@ -280,6 +298,7 @@ each_shape hold       60      chap   wait same
 each_shape hold       60      plain  wait
 each_shape hold       60      chap   back same
 each_shape hold       60      plain  restart same partial
+each_shape hold       60      plain  exec same
 each_shape hold       3       plain  timeout same
 each_shape off        15      plain  crash-none same
 each_shape hold       60      plain  crash

@@ -9,8 +9,14 @@ MPIOD_LOG=$T/journal
 unit() { systemctl show -P "$2" "$1"; }
 active() { [ "$(unit "$1" ActiveState)" = active ]; }
 journal() { journalctl -q -o short-monotonic --no-pager "$@"; }
-guest_failed() { [ "$?" = 0 ] || journal -u mpiod -u mpio-attach@data -u srv.mount -n 80 >&2; }
-trap 'guest_failed; guest_cleanup' EXIT
+booted_end() {
+	local status=$?
+	set +e
+	[ "$status" = 0 ] || journal -u mpiod -u mpio-attach@data -u mpio-attach@spare -u mpio-fuse@spare -u srv.mount -n 80 >&2
+	(exit "$status")
+	guest_cleanup
+}
+trap booted_end EXIT
 
 # ---- at boot ----
 
@@ -22,10 +28,15 @@ for u in storage mpiod mpio-attach@data srv.mount; do
 	[ "$at" -gt "$last" ] || fail "$u was there too early: $at"
 	last=$at
 done
-assert_contains "$(unit mpiod StatusText)" "1 ok" "what the service says of itself"
+assert_contains "$(unit mpiod StatusText)" "2 ok" "what the service says of itself"
 assert_eq "$(stat -c %U "/proc/$(unit mpiod MainPID)")" mpiod "user of the daemon"
-mpiod_wait 2
+mpiod_wait 2 data
 say "at boot: up and mounted; $(unit mpiod StatusText)"
+
+# what udev makes of the device
+disk=$(basename "$(readlink -f /dev/disk/by-id/mpio-naa.60000000000000000e00000000010001)")
+assert_eq "$(cat "/sys/block/$disk/queue/max_sectors_kb")" 1024 "max_sectors_kb"
+assert_contains "$(cat "/sys/block/$disk/queue/scheduler")" "[none]" "scheduler"
 
 for u in mpiod mpio-attach@data mpio-fuse@data; do
 	line=$(systemd-analyze security --no-pager "$u.service" 2>/dev/null | tail -n 1)
@@ -34,17 +45,40 @@ for u in mpiod mpio-attach@data mpio-fuse@data; do
 done
 awk -v e="$exposure" 'BEGIN { exit !(e < 2.0) }' || fail "exposure of mpiod.service: $exposure"
 
+# ---- an export as a file ----
+
+file=/run/mpio-fuse/spare/disk
+systemctl start mpio-fuse@spare || fail "mpio-fuse@spare: $(journal -u mpio-fuse@spare)"
+assert_eq "$(stat -c %s "$file")" $((128 << 20)) "size of the file"
+dd if=/dev/urandom of="$T/random" bs=1M count=4 status=none
+dd if="$T/random" of="$file" bs=64k conv=notrunc,fsync status=none
+systemctl stop mpio-fuse@spare
+[ ! -e "$file" ] || fail "the file outlives its unit"
+
+# ---- the same disk as a device, with a partition ----
+
+systemctl start mpio-attach@spare || fail "mpio-attach@spare: $(journal -u mpio-attach@spare)"
+spare=/dev/disk/by-id/mpio-naa.60000000000000000e00000000010002
+until_true "it has its name" test -b "$spare"
+cmp -n $((4 << 20)) "$T/random" "$spare" || fail "the device has other bytes than the file"
+echo 'start=2048, size=8192' | sfdisk -q "$spare" || fail "sfdisk"
+until_true "the partition has a name" test -b "$spare-part1"
+cmp -n $((2 << 20)) <(tail -c +$(((1 << 20) + 1)) "$T/random") "$spare-part1" || fail "the partition has other bytes"
+wipefs -q -a "$spare"
+until_true "the partition has gone" test ! -e "$spare-part1"
+say "as a file, as a device, and a partition"
+
 # ---- under verified I/O ----
 
 dmesg_begin
 spawn fio fio --name=verify --filename=/srv/file --direct=1 --ioengine=libaio --iodepth=8 --rw=randrw --bs=4k --verify=crc32c \
 	--size=32M --verify_backlog=256 --time_based --runtime=100000 --norandommap=0 --verify_fatal=1
-ios() { js '[.luns[].paths[] | .reads + .writes] | add'; }
+ios() { js '[.luns[] | select(.name == "data").paths[] | .reads + .writes] | add'; }
 began() { alive fio || fail "fio ended: $(head -n 20 "$T/fio.log")"; [ "$(ios)" -gt "$1" ]; }
-policy_is() { [ "$(js '.luns[0].policy')" = "$1" ]; }
+policy_is() { [ "$(js '.luns[] | select(.name == "data").policy')" = "$1" ]; }
 until_true "I/O goes on" began 100
 
-sed -i '/^id =/a policy = least-queue-depth' /etc/mpiod/mpiod.conf
+sed -i '/^\[lun data\]/a policy = least-queue-depth' /etc/mpiod/mpiod.conf
 pid=$(unit mpiod MainPID)
 systemctl reload mpiod
 until_true "the new policy is in force" policy_is least-queue-depth
@@ -52,17 +86,17 @@ cp /etc/mpiod/mpiod.conf "$T/good.conf"
 echo 'policy = nonsense' >>/etc/mpiod/mpiod.conf
 systemctl reload mpiod || true
 said() { [[ $(journal -u mpiod) == *"$1"* ]]; }
-until_true "the error in the file is in the journal" said 'is given twice'
-assert_eq "$(js '.luns[0].policy')" least-queue-depth "policy after a reload of a bad file"
+until_true "the error in the file is in the journal" said nonsense
+assert_eq "$(js '.luns[] | select(.name == "data").policy')" least-queue-depth "policy after a reload of a bad file"
 cp "$T/good.conf" /etc/mpiod/mpiod.conf
 assert_eq "$(unit mpiod MainPID)" "$pid" "process after reloads"
 say "reload"
 
-users() { js '[.luns[].users] | add'; }
+users() { js '.luns[] | select(.name == "data").users'; }
 before=$(users)
 for i in $(seq 20); do
 	systemctl restart mpiod
-	mpiod_wait 2
+	mpiod_wait 2 data
 	assert_eq "$(users)" "$before" "connections after restart $i"
 	until_true "I/O goes on after restart $i" began 50
 done
@@ -79,7 +113,7 @@ assert_eq "$(unit mpiod MainPID)" "$pid" "process after the failed upgrade"
 mv "$T/mpiod.good" /usr/local/sbin/mpiod
 until_true "I/O goes on after the failed upgrade" began "$(ios)"
 ctl restart -t 60 || fail "mpioctl restart"
-mpiod_wait 2
+mpiod_wait 2 data
 until_true "I/O goes on after the upgrade" began 50
 assert_eq "$(users)" "$before" "connections after mpioctl restart"
 say "upgrade: refused, then done"
@@ -90,7 +124,7 @@ kill -STOP "$(unit mpiod MainPID)"
 restarted() { [ "$(unit mpiod NRestarts)" -gt "$n" ] && active mpiod; }
 until_true "the watchdog has it restarted" restarted
 said 'Watchdog timeout' || fail "it was not the watchdog"
-mpiod_wait 2
+mpiod_wait 2 data
 until_true "I/O goes on after the watchdog" began 50
 say "watchdog: $(journal -u mpiod | grep -F 'Watchdog timeout' | tail -n 1 | sed 's/.*: //')"
 
@@ -98,3 +132,13 @@ stop fio INT || true
 grep -q 'err= 0' "$T/fio.log" || fail "fio: $(head -n 20 "$T/fio.log")"
 dmesg_ok
 sync
+
+# For the way down: written and not synced, on a file system of /etc/fstab and on one that was mounted by hand.
+systemctl is-active -q mpio-attach@spare || fail "mpio-attach@spare is not active"
+mkfs.ext4 -q -F "$spare"
+mkdir -p /hand
+mount "$spare" /hand
+for d in disk:/srv spare:/hand; do
+	dd if=/dev/urandom of="${d#*:}/last" bs=1M count=16 status=none
+	echo "wrote to ${d%%:*}: $(sha256sum <"${d#*:}/last")" >/dev/console
+done

@@ -1,7 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
 # systemd, with the units as make install puts them: all comes up at boot and a file system from /etc/fstab is mounted; under verified I/O a
-# reload, 20 restarts, a version that can't start and a hang that the watchdog ends; then all stops in order before the network goes.
+# reload, 20 restarts, a version that can't start and a hang that the watchdog ends; an export as a file of mpio-fuse@; then all stops in
+# order before the network goes, and what was written last is on the storage: also on a disk that was mounted by hand.
 set -euo pipefail
 if [ -e /run/vm/up ]; then . "$(dirname "$0")/booted.sh"; exit; fi
 
@@ -30,11 +31,14 @@ portal = 127.0.0.2
 
 [lun data]
 id = naa.60000000000000000e00000000010001
+
+[lun spare]
+id = naa.60000000000000000e00000000010002
 END
 echo '/dev/disk/by-id/mpio-naa.60000000000000000e00000000010001 /srv ext4 _netdev,nofail,x-systemd.requires=mpio-attach@data.service 0 0' \
 	>"$layer/etc/fstab"
 echo 'MPIO_ATTACH_OPTIONS=--timeout 10' >"$layer/etc/mpiod/attach.conf" # how soon the kernel repeats what a crash left
-systemctl --root="$layer" enable mpiod mpio-attach@data 2>/dev/null || fail "systemctl enable"
+systemctl --root="$layer" enable mpiod mpiod.socket mpio-attach@data 2>/dev/null || fail "systemctl enable"
 
 # The storage, and in one the network that it is reached by.
 cat >"$layer/etc/systemd/system/storage.service" <<'END'
@@ -47,12 +51,29 @@ Before=network.target
 [Service]
 RuntimeDirectory=tgtd
 TimeoutStopSec=3
-ExecStartPre=/bin/sh -c 'truncate -s 128M /var/disk && mkfs.ext4 -q -F /var/disk'
+ExecStartPre=/bin/sh -c 'truncate -s 128M /var/disk /var/spare && mkfs.ext4 -q -F /var/disk'
 ExecStart=/usr/sbin/tgtd -f --iscsi portal=127.0.0.1:3260,portal=127.0.0.2:3260
 ExecStartPost=/bin/sh -ec 'until tgtadm --mode sys --op show >/dev/null; do sleep 0.2; done; \
 	tgtadm --lld iscsi --mode target --op new --tid 1 --targetname iqn.2026-01.com.example:disk; \
 	tgtadm --lld iscsi --mode logicalunit --op new --tid 1 --lun 1 --backing-store /var/disk; \
+	tgtadm --lld iscsi --mode logicalunit --op new --tid 1 --lun 2 --backing-store /var/spare; \
 	tgtadm --lld iscsi --mode target --op bind --tid 1 --initiator-address ALL'
+
+[Install]
+WantedBy=multi-user.target
+END
+# The last word, when the storage has stopped: are the file systems clean, and what is in them?
+cat >"$layer/etc/systemd/system/last-word.service" <<'END'
+[Unit]
+Before=storage.service
+
+[Service]
+Type=oneshot
+RemainAfterExit=yes
+ExecStart=/bin/true
+ExecStop=/bin/sh -c 'for d in disk spare; do \
+	e2fsck -f -n /var/$$d >/run/fsck-$$d 2>&1; echo "fsck of $$d: $$?"; \
+	debugfs -R "cat /last" /var/$$d 2>/dev/null | sha256sum | sed "s/^/last of $$d: /"; done >/dev/console'
 
 [Install]
 WantedBy=multi-user.target
@@ -69,7 +90,7 @@ ExecStart=/bin/sh -c 'exec journalctl -q -f -n all -o short-monotonic >/run/vm/j
 [Install]
 WantedBy=basic.target
 END
-systemctl --root="$layer" enable storage witness 2>/dev/null
+systemctl --root="$layer" enable storage witness last-word 2>/dev/null
 ln -sf /lib/systemd/system/remote-fs.target "$layer/etc/systemd/system/multi-user.target.wants/"
 
 status=0
@@ -89,4 +110,10 @@ for line in "$mount" "$attach" "$mpiod" "$net" "$storage"; do
 	last=$line
 done
 ! grep -aE 'I/O error|EXT4-fs (error|warning)' "$console" || fail "errors on the way down"
+for d in disk spare; do
+	grep -aq "fsck of $d: 0" "$console" || fail "the file system on $d is not clean: $(grep -a 'fsck of' "$console")"
+	wrote=$(grep -aoE "wrote to $d: [0-9a-f]{64}" "$console" | tail -n 1) last=$(grep -aoE "last of $d: [0-9a-f]{64}" "$console")
+	[ -n "$wrote" ] && [ "${wrote##* }" = "${last##* }" ] || fail "lost on the way down: $wrote, $last"
+done
+echo "clean, and what was written last is there"
 echo "stopped in order: file system, mpio-attach, mpiod, network, storage"

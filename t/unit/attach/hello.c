@@ -299,7 +299,7 @@ START_TEST(identifiers)
 		{ "naa.6 block=", "naa.6", 512 },
 		{ "some disk", "some_disk", 512 },
 		{ "a\nb\033c", "a_b_c", 512 },
-		{ "", "disk", 512 },
+		{ "", "export=disk", 512 },
 	};
 	struct hello_info i;
 
@@ -318,6 +318,19 @@ START_TEST(identifiers)
 	say_reply(NBD_REP_ACK, "", 0);
 	ck_assert_int_eq(run(&i), 0);
 	ck_assert_uint_eq(i.logical_block, 4096);
+}
+END_TEST
+
+/* A server that agrees to every name must not pass for the disk of that identifier. */
+START_TEST(no_description)
+{
+	struct hello_info i;
+
+	begin();
+	say_export(SIZE, FLAGS, 12);
+	say_reply(NBD_REP_ACK, "", 0);
+	ck_assert_int_eq(run_as(script_len, false, "naa.6001405", true, &i), 0);
+	ck_assert_str_eq(i.id, "export=naa.6001405");
 }
 END_TEST
 
@@ -372,6 +385,7 @@ int main(void)
 	tcase_add_test(t, impossible_values);
 	tcase_add_test(t, without_end);
 	tcase_add_test(t, identifiers);
+	tcase_add_test(t, no_description);
 	tcase_add_test(t, long_names);
 	tcase_add_test(t, addresses);
 	suite_add_tcase(s, t);

@@ -45,7 +45,7 @@ END_TEST
 START_TEST(all_of_them)
 {
 	ck_assert_int_eq(parse("--socket tcp:h:1 disk --connections 8 /dev/nbd12 --read-only --timeout=60 "
-			       "--dead-timeout 5 --wait 3 --foreground"), 0);
+			       "--dead-timeout 5 --wait 3 --stop-wait 7 --foreground"), 0);
 	ck_assert_str_eq(o.export, "disk");
 	ck_assert_int_eq(o.index, 12);
 	ck_assert_int_eq(o.connections, 8);
@@ -53,6 +53,7 @@ START_TEST(all_of_them)
 	ck_assert_uint_eq(attach_options_timeout(&o, 8), 60);
 	ck_assert_uint_eq(o.dead_timeout, 5);
 	ck_assert_uint_eq(o.wait, 3);
+	ck_assert_uint_eq(o.stop_wait, 7);
 	ck_assert_str_eq(o.socket, "tcp:h:1");
 	ck_assert_int_eq(parse("--detach --force /dev/nbd3"), 0);
 	ck_assert_int_eq(o.verb, ATTACH_DETACH);

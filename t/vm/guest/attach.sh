@@ -1,13 +1,13 @@
 #!/bin/bash
 # mpio-attach: a mounted device outlives kill -9 of mpiod and of mpio-attach itself, grows with its LUN, never gets another disk's
-# connections, and is not detached under a file system.
+# connections, and is not detached under a file system; a device that somebody else has taken meanwhile is left alone.
 . "$(dirname "$0")/../lib.sh"
 
 NAA=naa.60014050000000000000000000000001
 ATTACH=$B/mpio-attach
 export RUNTIME_DIRECTORY=$T/attach
 attach() { # at once, in the background: attach OPTION...
-	spawn attach "$ATTACH" "$NAME" "$DEV" --socket "unix:$NBD" --timeout 10 --wait 60 "$@"
+	spawn attach "$ATTACH" "$NAME" "$DEV" --socket "unix:$NBD" --timeout 10 --wait 60 --stop-wait 3 "$@"
 	until_true "attached" attached
 }
 attached() {
@@ -107,7 +107,19 @@ until_true "taken over" attach_log_has 'taken over'
 mpiod_up
 until_true "connected again" attach_log_has 'connected again'
 files_check "$MNT"
-# stopped while mounted: it leaves the device alone
+# --detach --force under a file system ends the keeper for good
+"$ATTACH" --detach --force "$NAME" >"$T/out" 2>&1 || true
+got=0
+{ wait "${PID[attach]}" || got=$?; } 2>/dev/null
+assert_eq "$got" 0 "exit status of the keeper after --force"
+unset 'PID[attach]'
+umount "$MNT" 2>/dev/null || umount -l "$MNT"
+until_true "the device is free" test ! -e "/sys/block/${DEV##*/}/pid"
+dmesg --clear # --force is meant to hurt
+attach
+mount "$DEV" "$MNT"
+dmesg_ok
+# stopped while mounted: it waits as long as it was told, and leaves the device alone
 got=0
 stop attach || got=$?
 assert_eq "$got" 1 "exit status"
@@ -125,6 +137,26 @@ got=0
 assert_eq "$got" 0 "exit status of the keeper"
 unset 'PID[attach]'
 assert_eq "$("$ATTACH" --list --json | jq length)" 0 "devices left"
-[ -z "$(ls "$RUNTIME_DIRECTORY")" ] || fail "left behind: $(ls "$RUNTIME_DIRECTORY")"
+assert_eq "$(ls "$RUNTIME_DIRECTORY")" lock "left behind"
 until_true "mpiod has no users" js_is '[.luns[].users] | add' 0
+
+# read-only
+attach --read-only --connections 2
+assert_eq "$(cat "/sys/block/${DEV##*/}/ro")" 1 "read-only"
+assert_eq "$(js '[.luns[].users] | add')" 2 "connections"
+if dd if=/dev/zero of="$DEV" bs=4k count=1 oflag=direct status=none 2>"$T/out"; then fail "a read-only device takes a write"; fi
+
+# somebody else takes the device over: it is not ours any more, whatever becomes of it
+nbd-client -d "$DEV" >/dev/null
+until_true "the device is free" test ! -e "/sys/block/${DEV##*/}/pid"
+truncate -s 64M "$T/other"
+spawn other nbdkit -f -U "$T/other.sock" file "$T/other"
+until_true "the other server listens" test -S "$T/other.sock"
+nbd-client -unix "$T/other.sock" "$DEV" >"$T/out" 2>&1 || fail "nbd-client: $(cat "$T/out")"
+ended() { ! alive attach; }
+until_true "the keeper ends" ended
+stop other KILL || true
+sleep 2
+[ "$(js '[.luns[].users] | add')" = 0 ] || fail "the stranger's device has got our connections"
+nbd-client -d "$DEV" >/dev/null 2>&1 || true
 mpiod_down

@@ -20,7 +20,7 @@ only_over() {
 net_up 2
 lio_up 160M
 lio_state 2 2
-conf 'probation = off' 'failback = 0' 'probe_timeout = 5' # which path it is counts here, not how soon a silent one is noticed
+conf 'probation = off' 'failback = 0' 'probe_timeout = 5' 'suspect_after = 10' # which path it is counts here, not how soon a silent one is noticed
 mpiod_up
 mpiod_wait 2
 assert_eq "$(js '.luns[0].dsm')" lio "module"

@@ -1,6 +1,6 @@
 #!/bin/bash
 # The kernel's NBD client, attached by nbd-client with 4 connections: ext4 and xfs are made, filled and verified while cables are pulled
-# and put back; no I/O error, a clean fsck, equal checksums.
+# and put back; no I/O error, a clean fsck, equal checksums. A line of nbdtab does the same.
 . "$(dirname "$0")/../lib.sh"
 
 san_up 2 400M
@@ -43,4 +43,16 @@ for fs in ext4 xfs; do
 done
 nbd_down
 assert_eq "$(js '[.luns[].users] | add')" 0 "users after the disconnection"
+
+# the same from /etc/nbdtab, as at boot
+echo "nbd0 $NBD $(lun_name) unix,bs=512,conns=4,timeout=300" >/etc/nbdtab
+nbd-client nbd0 >"$T/nbd-client.log" 2>&1 || fail "nbd-client with nbdtab: $(cat "$T/nbd-client.log")"
+until_true "$DEV is connected" test -e "/sys/block/${DEV##*/}/pid"
+assert_eq "$(js '[.luns[].users] | add')" 4 "connections by nbdtab"
+mount "$DEV" "$MNT"
+files_check "$MNT"
+umount "$MNT"
+dmesg_ok
+nbd_down
+rm /etc/nbdtab
 mpiod_down
