@@ -136,7 +136,7 @@ struct flight;
 /* Before the first engine_configure(): writes under way are recorded there, and what it holds already is fenced. It stays the owner's. */
 void engine_record(struct engine *e, struct flight *f);
 
-/* Kills all sessions and gives every request back with ESHUTDOWN. */
+/* Kills all sessions and gives every request back with ESHUTDOWN, which no client gets to see. */
 void engine_free(struct engine *e);
 
 /* Monotonic microseconds; never goes back. Call before any other engine_… function of a turn. */

@@ -225,6 +225,15 @@ static int find_group(const char *name, gid_t *gid)
 	return g || !*end ? 0 : -ENOENT;
 }
 
+/* A start with clients that are there already goes on without, whatever is wrong. */
+static bool do_without(const struct conf *old, const char *why)
+{
+	if (old || !handover_clients())
+		return false;
+	log_msg(LOG_ERR, "listen: %s; clients that are there go on", why);
+	return true;
+}
+
 /* Opens what the new configuration listens on and the old one (NULL: none) does not; then closes the rest. */
 static int listen_on(struct server *sv, const struct conf *old, const struct conf *new, char *why,
 		     size_t cap)
@@ -234,13 +243,15 @@ static int listen_on(struct server *sv, const struct conf *old, const struct con
 
 	if (ret) {
 		snprintf(why, cap, "no group %s", new->listen_group);
-		return ret;
+		if (!do_without(old, why))
+			return ret;
+		access.gid = (gid_t)-1;
 	}
 	for (i = 0; i < new->nlisten; i++) {
 		if (listens_on(old, new->listen[i]))
 			continue;
 		ret = nbd_server_listen(sv->nbd, new->listen[i], &access, why, cap);
-		if (ret)
+		if (ret && !do_without(old, why))
 			goto undo;
 	}
 	for (i = 0; old && i < old->nlisten; i++)
@@ -248,7 +259,7 @@ static int listen_on(struct server *sv, const struct conf *old, const struct con
 			nbd_server_unlisten(sv->nbd, old->listen[i]);
 	return 0;
 undo:
-	while (i-- > 0)
+	while (old && i-- > 0) /* a start that fails ends all of it, and leaves what it inherited as it was */
 		if (!listens_on(old, new->listen[i]))
 			nbd_server_unlisten(sv->nbd, new->listen[i]);
 	return ret;

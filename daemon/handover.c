@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
+/* The process that goes: what is still is written down, and left to the next one (inherit.c). */
 #include "handover.h"
+#include "handover_internal.h"
 #include "log.h"
 #include "model.h"
 #include "notify.h"
@@ -8,33 +10,25 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <jansson.h>
+#include <signal.h>
 #include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/socket.h>
-#include <sys/stat.h>
 #include <sys/wait.h>
-#include <systemd/sd-daemon.h>
+#include <time.h>
 #include <unistd.h>
 
-#define VARIABLE "MPIOD_HANDOVER" /* the descriptor of the state, a file in memory */
-#define STORED "mpiod-" /* names of descriptors that the service manager keeps */
-#define STATE_NAME STORED "state"
-#define VERSION 1
 #define POLL_S 0.01
 #define DOUBT_S 60.  /* for writes in doubt, while all is served */
 #define ANSWER_S 30. /* for what was asked to be answered, while nothing more is read */
+#define TRIAL_MS 5000 /* for the new program's mpiod -t, while nothing is served */
 
 extern char **environ;
 
 static char **args;
 static char program[4096];
-static json_t *state;   /* of the process before */
-static unsigned count;
-static int activated[64]; /* sockets of systemd.socket(5) */
-static int nactivated;
 
 static struct {
 	ev_timer timer;
@@ -43,76 +37,10 @@ static struct {
 	bool active;
 } job;
 
-/* ---- the new process ---- */
-
-static json_t *read_state(int fd)
-{
-	struct stat st;
-	char *text;
-	json_t *o = NULL;
-
-	if (fstat(fd, &st) || st.st_size <= 0)
-		return NULL;
-	text = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
-	if (text != MAP_FAILED) {
-		o = json_loadb(text, (size_t)st.st_size, 0, NULL);
-		munmap(text, (size_t)st.st_size);
-	}
-	return o;
-}
-
-/* A name that store_all() gives; a socket unit may have any other. */
-static bool is_stored(const char *name)
-{
-	return !strncmp(name, STORED "list-", strlen(STORED "list-")) ||
-	       !strncmp(name, STORED "conn-", strlen(STORED "conn-")) || !strcmp(name, STATE_NAME);
-}
-
-/*
- * Descriptors of the state carry names there: back to numbers. What nobody claims is closed. All others are those
- * of socket units.
- */
-static void from_store(char **names, int n)
-{
-	static const char *const lists[] = { "listeners", "connections" };
-
-	for (int i = 0; i < n; i++)
-		if (!strcmp(names[i], STATE_NAME)) {
-			state = read_state(SD_LISTEN_FDS_START + i);
-			close(SD_LISTEN_FDS_START + i);
-			notify_drop(STATE_NAME);
-		}
-	for (int i = 0; i < n; i++) {
-		bool found = false;
-		json_t *o;
-		size_t k;
-
-		for (int l = 0; l < 2; l++)
-			json_array_foreach(json_object_get(state, lists[l]), k, o) {
-				const char *name = json_string_value(json_object_get(o, "name"));
-
-				if (!name || strcmp(name, names[i]))
-					continue;
-				json_object_set_new(o, "fd", json_integer(SD_LISTEN_FDS_START + i));
-				found = true;
-			}
-		if (found || is_stored(names[i]))
-			notify_drop(names[i]);
-		else if (nactivated < (int)(sizeof(activated) / sizeof(activated[0])))
-			activated[nactivated++] = SD_LISTEN_FDS_START + i;
-		else
-			close(SD_LISTEN_FDS_START + i);
-		if (!found && is_stored(names[i]) && strcmp(names[i], STATE_NAME))
-			close(SD_LISTEN_FDS_START + i);
-	}
-}
-
 void handover_begin(int argc, char **argv)
 {
-	const char *text = getenv(VARIABLE);
 	ssize_t n = readlink("/proc/self/exe", program, sizeof(program) - 1);
-	char *gone, **names = NULL;
-	int n_stored;
+	char *gone;
 
 	(void)argc;
 	args = argv;
@@ -120,23 +48,15 @@ void handover_begin(int argc, char **argv)
 	gone = strstr(program, " (deleted)"); /* replaced by a newer one, which has the name now */
 	if (gone && !gone[strlen(" (deleted)")])
 		*gone = '\0';
-	n_stored = sd_listen_fds_with_names(1, &names);
-	if (text) {
-		state = read_state(atoi(text));
-		close(atoi(text));
-		unsetenv(VARIABLE);
-	} else {
-		from_store(names, n_stored);
-	}
-	for (int i = 0; i < n_stored; i++)
-		free(names[i]);
-	free(names);
-	count = (unsigned)json_integer_value(json_object_get(state, "count"));
+	handover_inherit();
 }
 
-unsigned handover_count(void)
+void handover_signals(int how)
 {
-	return count;
+	sigset_t set;
+
+	handover_signal_set(&set);
+	sigprocmask(how, &set, NULL);
 }
 
 static int fd_of(const json_t *o)
@@ -145,84 +65,6 @@ static int fd_of(const json_t *o)
 
 	return json_is_integer(v) ? (int)json_integer_value(v) : -1;
 }
-
-void handover_listeners(struct server *sv)
-{
-	json_t *l;
-	size_t i;
-
-	json_array_foreach(json_object_get(state, "listeners"), i, l) {
-		const char *addr = json_string_value(json_object_get(l, "addr"));
-
-		if (addr && nbd_server_inherit(sv->nbd, addr, fd_of(l), json_is_true(json_object_get(l, "foreign"))))
-			log_msg(LOG_ERR, "restart: %s: %s", addr, strerror(errno));
-	}
-	for (int n = 0; n < nactivated; n++) {
-		if (sd_is_socket(activated[n], AF_UNSPEC, SOCK_STREAM, 1) > 0) {
-			if (nbd_server_inherit(sv->nbd, NULL, activated[n], true))
-				log_msg(LOG_ERR, "socket of the service manager: %s", strerror(errno));
-			continue;
-		}
-		log_msg(LOG_ERR, "a descriptor of the service manager is no listening stream socket (Accept=no?)");
-		close(activated[n]);
-	}
-	nactivated = 0;
-}
-
-static size_t from_hex(const char *hex, uint8_t *out, size_t cap)
-{
-	size_t n = 0;
-	unsigned byte;
-
-	while (n < cap && hex[0] && hex[1] && sscanf(hex, "%2x", &byte) == 1) {
-		out[n++] = (uint8_t)byte;
-		hex += 2;
-	}
-	return n;
-}
-
-static void adopt(struct server *sv, const json_t *o)
-{
-	static uint8_t in[65536];
-	const char *hex = json_string_value(json_object_get(o, "in"));
-	struct nbd_kept k = {
-		.fd = fd_of(o),
-		.transmit = json_is_true(json_object_get(o, "transmit")),
-		.options = json_is_true(json_object_get(o, "options")),
-		.fixed = json_is_true(json_object_get(o, "fixed")),
-		.no_zeroes = json_is_true(json_object_get(o, "no_zeroes")),
-		.structured = json_is_true(json_object_get(o, "structured")),
-		.allocation = json_is_true(json_object_get(o, "allocation")),
-		.context_of = json_string_value(json_object_get(o, "context_of")),
-		.flags = (uint16_t)json_integer_value(json_object_get(o, "flags")),
-		.size = (uint64_t)json_integer_value(json_object_get(o, "size")),
-		.max_block = (uint32_t)json_integer_value(json_object_get(o, "max_block")),
-		.export = json_string_value(json_object_get(o, "export")),
-		.in = in,
-	};
-	int ret;
-
-	k.in_len = from_hex(hex ? hex : "", in, sizeof(in));
-	ret = nbd_server_adopt(sv->nbd, &k);
-	if (ret)
-		log_msg(LOG_ERR, "restart: a connection was lost: %s", strerror(-ret));
-}
-
-void handover_connections(struct server *sv)
-{
-	const json_t *list = json_object_get(state, "connections");
-	json_t *o;
-	size_t i;
-
-	json_array_foreach(list, i, o)
-		adopt(sv, o);
-	if (state)
-		log_msg(LOG_INFO, "restarted, %zu connections go on", json_array_size(list));
-	json_decref(state);
-	state = NULL;
-}
-
-/* ---- the old process ---- */
 
 static void keep_open(int fd, bool on)
 {
@@ -241,7 +83,9 @@ static void keep_conn(void *to, const struct nbd_kept *k)
 	char *hex = calloc(1, 2 * k->in_len + 1);
 	json_t *o;
 
-	for (size_t i = 0; hex && i < k->in_len; i++)
+	if (!hex) /* without the bytes it would go on with the wrong ones: it ends with this process */
+		return;
+	for (size_t i = 0; i < k->in_len; i++)
 		sprintf(hex + 2 * i, "%02x", k->in[i]);
 	o = json_pack("{s:i, s:b, s:b, s:b, s:b, s:b, s:b, s:s?, s:i, s:I, s:I, s:s?, s:s?}", "fd", k->fd, "transmit", k->transmit,
 		      "options", k->options, "fixed", k->fixed, "no_zeroes", k->no_zeroes, "structured", k->structured,
@@ -286,15 +130,15 @@ static int write_state(const json_t *o)
 
 static json_t *state_of(struct server *sv)
 {
-	json_t *o = json_pack("{s:i, s:i, s:[], s:[]}", "version", VERSION, "count", (int)count + 1, "listeners",
-			      "connections");
+	json_t *o = json_pack("{s:i, s:i, s:[], s:[]}", "version", HANDOVER_VERSION, "count",
+			      (int)handover_count() + 1, "listeners", "connections");
 
 	if (o)
 		nbd_server_keep(sv->nbd, keep_conn, keep_listener, o);
 	return o;
 }
 
-static bool store_all(json_t *o, const char *list)
+static void name_all(json_t *o, const char *list)
 {
 	json_t *v;
 	size_t i;
@@ -302,11 +146,19 @@ static bool store_all(json_t *o, const char *list)
 	json_array_foreach(json_object_get(o, list), i, v) {
 		char name[40];
 
-		snprintf(name, sizeof(name), STORED "%.4s-%zu", list, i);
-		if (!notify_store(fd_of(v), name))
-			return false;
+		snprintf(name, sizeof(name), HANDOVER_STORED "%.4s-%zu", list, i);
 		json_object_set_new(v, "name", json_string(name));
 	}
+}
+
+static bool store_all(const json_t *o, const char *list)
+{
+	json_t *v;
+	size_t i;
+
+	json_array_foreach(json_object_get(o, list), i, v)
+		if (!notify_store(fd_of(v), json_string_value(json_object_get(v, "name"))))
+			return false;
 	return true;
 }
 
@@ -318,26 +170,37 @@ static void drop_foreign(json_t *listeners)
 			json_array_remove(listeners, i);
 }
 
-void handover_store(struct server *sv)
+/* The state first: what the store has no room for is lost, and without the state all of it would be. */
+static void store(struct server *sv, json_t *o)
 {
-	json_t *o = getenv("NOTIFY_SOCKET") ? state_of(sv) : NULL;
 	int fd;
 
-	drop_foreign(json_object_get(o, "listeners"));
+	name_all(o, "listeners");
+	name_all(o, "connections");
+	fd = write_state(o);
+	if (fd < 0)
+		return;
+	if (notify_store(fd, HANDOVER_STATE_NAME) && store_all(o, "listeners")) {
+		if (!store_all(o, "connections"))
+			log_msg(LOG_ERR, "the service manager does not take all connections");
+		notify_heard();
+		nbd_server_leave_files(sv->nbd);
+	}
+	close(fd);
+}
 
-	if (o && store_all(o, "listeners") && store_all(o, "connections")) {
-		fd = write_state(o);
-		if (fd >= 0) {
-			notify_store(fd, STATE_NAME);
-			notify_heard();
-			nbd_server_leave_files(sv->nbd);
-			close(fd);
-		}
+void handover_store(struct server *sv)
+{
+	json_t *o = getenv("NOTIFY_SOCKET") && sv->nbd ? state_of(sv) : NULL;
+
+	if (o) {
+		drop_foreign(json_object_get(o, "listeners"));
+		store(sv, o);
 	}
 	json_decref(o);
 }
 
-/* Does not return when all is well. */
+/* Does not return when all is well. Signals wait: the new process is deaf at first, and would die of them. */
 static int execute(struct server *sv)
 {
 	json_t *o = state_of(sv);
@@ -347,15 +210,53 @@ static int execute(struct server *sv)
 	if (fd >= 0) {
 		keep_all_open(o, true);
 		snprintf(number, sizeof(number), "%d", fd);
-		setenv(VARIABLE, number, 1);
+		setenv(HANDOVER_VARIABLE, number, 1);
+		handover_signals(SIG_BLOCK);
 		execv(program, args);
 		fd = -errno;
+		handover_signals(SIG_UNBLOCK);
 		close(atoi(number));
-		unsetenv(VARIABLE);
+		unsetenv(HANDOVER_VARIABLE);
 		keep_all_open(o, false);
 	}
 	json_decref(o);
 	return fd;
+}
+
+/* Its exit status; -errno. A program that hangs must not hang this one. */
+static int wait_for(pid_t pid)
+{
+	static const struct timespec pause = { .tv_nsec = 5000000 };
+	int status, ret;
+
+	for (int ms = 0; (ret = waitpid(pid, &status, WNOHANG)) == 0 && ms < TRIAL_MS; ms += 5)
+		nanosleep(&pause, NULL);
+	if (ret == 0) {
+		kill(pid, SIGKILL);
+		waitpid(pid, &status, 0);
+		return -ETIMEDOUT;
+	}
+	return ret < 0 ? -errno : status;
+}
+
+/* Does the program that is there now load, take this configuration, and read what this one writes down? */
+static int try_out(struct server *sv, char *why, size_t cap)
+{
+	char *argv[] = { program, (char *)"-t", (char *)"-c", sv->conf_file, NULL };
+	int ret;
+	pid_t pid;
+
+	setenv(HANDOVER_TRIAL, HANDOVER_VERSION_TEXT, 1);
+	setenv("LD_BIND_NOW", "1", 0); /* a function that a library lacks shows now */
+	ret = posix_spawn(&pid, program, NULL, NULL, argv, environ);
+	unsetenv("LD_BIND_NOW");
+	unsetenv(HANDOVER_TRIAL);
+	ret = ret ? -ret : wait_for(pid);
+	if (ret < 0)
+		snprintf(why, cap, "%s -t: %s", program, strerror(-ret));
+	else if (ret)
+		snprintf(why, cap, "%s -t -c %s does not succeed: it would not start", program, sv->conf_file);
+	return ret <= 0 ? ret : -EINVAL;
 }
 
 static void give_up(struct server *sv, const char *why)
@@ -371,7 +272,7 @@ static void poll(struct ev_loop *loop, ev_timer *t, int revents)
 {
 	struct server *sv = t->data;
 	bool late = ev_now(loop) >= job.until;
-	char why[100];
+	char why[4400];
 
 	(void)revents;
 	if (sv->stop_by > 0.) { /* a stop came in between */
@@ -394,29 +295,10 @@ static void poll(struct ev_loop *loop, ev_timer *t, int revents)
 			give_up(sv, "requests can't be answered (is there a path?)");
 		return;
 	}
-	snprintf(why, sizeof(why), "%s: %s", program, strerror(-execute(sv)));
+	/* There is no way back from what comes now: once more, the file may have changed. */
+	if (!try_out(sv, why, sizeof(why)))
+		snprintf(why, sizeof(why), "%s: %s", program, strerror(-execute(sv)));
 	give_up(sv, why);
-}
-
-/* Does the program that is there now take this configuration? */
-static int try_out(struct server *sv, char *why, size_t cap)
-{
-	char *argv[] = { program, (char *)"-t", (char *)"-c", sv->conf_file, NULL };
-	int status, ret;
-	pid_t pid;
-
-	ret = posix_spawn(&pid, program, NULL, NULL, argv, environ);
-	if (ret) {
-		snprintf(why, cap, "%s: %s", program, strerror(ret));
-		return -ret;
-	}
-	while (waitpid(pid, &status, 0) < 0)
-		if (errno != EINTR)
-			return -errno;
-	if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
-		return 0;
-	snprintf(why, cap, "%s -t -c %s does not succeed: it would not start", program, sv->conf_file);
-	return -EINVAL;
 }
 
 int handover_start(struct server *sv, char *why, size_t cap)

@@ -96,7 +96,10 @@ void lun_choose_policy(struct lun *l)
 	l->policy = p ? p : &policy_round_robin;
 }
 
-/* When the no-path clock runs out, from the configuration of now. */
+/*
+ * When the no-path clock runs out, from the configuration of now. A LUN that is new has to be given the time for a
+ * first path, to register there or to activate it: clients of a restart are there from the first moment.
+ */
 static void arm_no_path(struct engine *e, struct lun *l)
 {
 	uint64_t limit = l->opt->no_path_timeout_us;
@@ -104,6 +107,8 @@ static void arm_no_path(struct engine *e, struct lun *l)
 	engine_disarm(e, &l->no_path);
 	if (l->state != LUN_NO_PATH || l->no_path_failed || limit == CONF_QUEUE)
 		return;
+	if (!l->had_path && limit < IDENTIFY_GRACE_US)
+		limit = IDENTIFY_GRACE_US;
 	engine_arm(e, &l->no_path, l->no_path_since + limit);
 }
 
@@ -248,7 +253,7 @@ static bool about_to_return(const struct lun *l)
 /* no_path_timeout = fail: at once, but for a path that only has to show who it is again. */
 static void fail_or_wait(struct engine *e, struct lun *l)
 {
-	if (about_to_return(l) && l->no_path.armed)
+	if ((about_to_return(l) || !l->had_path) && l->no_path.armed)
 		return;
 	if (about_to_return(l))
 		engine_arm(e, &l->no_path, e->now + IDENTIFY_GRACE_US);
@@ -277,6 +282,7 @@ static void set_state(struct engine *e, struct lun *l, enum lun_state st, int us
 			fail_or_wait(e, l);
 		return;
 	}
+	l->had_path = true;
 	l->no_path_failed = false;
 	engine_disarm(e, &l->no_path);
 	if (st == LUN_OK)

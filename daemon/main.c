@@ -14,6 +14,7 @@
 #include <string.h>
 
 #define DEFAULT_CONF "/etc/mpiod/mpiod.conf"
+#define TELL_EVERY 60 /* seconds */
 
 enum { EXIT_OK = 0, EXIT_FAILED = 1, EXIT_USAGE = 2 };
 
@@ -93,6 +94,11 @@ static int test_config(const char *file)
 	free(text);
 	if (!c)
 		return EXIT_USAGE;
+	if (!handover_readable()) {
+		fprintf(stderr, "mpiod: can't go on with the clients of the version that runs\n");
+		conf_free(c);
+		return EXIT_USAGE;
+	}
 	printf("%s: OK (targets: %d, LUN sections: %d)\n", file, c->ntargets, c->nluns);
 	conf_free(c);
 	return EXIT_OK;
@@ -137,18 +143,43 @@ static void watch_signals(struct server *sv, ev_signal *w)
 	}
 }
 
+/*
+ * Without clients a configuration that is wrong is the end. Those of the process before wait for a better one: they
+ * would be lost with this process. NULL: the end, as *code says.
+ */
+static struct conf *load(const char *file, int *code)
+{
+	*code = EXIT_USAGE;
+	for (unsigned tries = 0;; tries++) {
+		char *text = NULL;
+		struct conf *c = conf_load(file, &text);
+
+		if (c || tries % TELL_EVERY == 0)
+			log_lines(c ? LOG_WARNING : LOG_ERR, text);
+		free(text);
+		if (c || !handover_clients())
+			return c;
+		if (tries % TELL_EVERY == 0)
+			log_msg(LOG_ERR, "%s: clients wait until it is right", file);
+		if (handover_wait()) {
+			*code = EXIT_OK;
+			return NULL;
+		}
+	}
+}
+
 static int run(struct options *o)
 {
 	struct server sv = { .front = &export_front, .conf_file = (char *)o->conf };
-	char *text = NULL, why[256] = "";
+	char why[256] = "";
 	ev_signal signals[3];
-	struct conf *c = conf_load(o->conf, &text);
+	struct conf *c;
 	int ret;
 
-	log_lines(c ? LOG_WARNING : LOG_ERR, text);
-	free(text);
+	handover_signals(SIG_BLOCK); /* until the loop has them */
+	c = load(o->conf, &ret);
 	if (!c)
-		return EXIT_USAGE;
+		return ret;
 	log_set_level(o->verbose ? LOG_DEBUG : c->log_level);
 	sv.loop = ev_default_loop(0);
 	if (!sv.loop) {
@@ -160,11 +191,15 @@ static int run(struct options *o)
 	ret = server_start(&sv, c, why, sizeof(why));
 	if (ret) {
 		log_msg(LOG_ERR, "can't start: %s", why);
+		if (sv.nbd && handover_count()) /* the service manager has the sockets still */
+			nbd_server_leave_files(sv.nbd);
 		server_stop(&sv);
 		ev_loop_destroy(sv.loop);
 		return EXIT_FAILED;
 	}
 	watch_signals(&sv, signals);
+	handover_signals(SIG_UNBLOCK);
+	handover_done();
 	notify_start(sv.loop);
 	notify_ready();
 	log_msg(LOG_INFO, "mpiod " MPIOD_VERSION " is ready, control socket %s", sv.conf->control);

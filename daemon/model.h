@@ -244,6 +244,7 @@ struct lun {
 	uint64_t nwaiting;     /* ios on waiting */
 	uint64_t no_path_since; /* valid while state is LUN_NO_PATH */
 	bool no_path_failed;   /* no_path_timeout ran out: fail at once until a path returns */
+	bool had_path;         /* there was a usable path once */
 	struct timer no_path;
 	bool announced;
 	int users;             /* NBD connections, kept by the adapter */

@@ -44,6 +44,11 @@ void notify_stop(void)
 	notify.loop = NULL;
 }
 
+void notify_alive(void)
+{
+	sd_notify(0, "WATCHDOG=1\nEXTEND_TIMEOUT_USEC=10000000");
+}
+
 void notify_ready(void)
 {
 	sd_notify(0, "READY=1");

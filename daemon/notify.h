@@ -15,6 +15,9 @@ void notify_start(struct ev_loop *loop);
 /* Stops the watchdog's timer. */
 void notify_stop(void);
 
+/* The start takes longer, on purpose: ten seconds more. */
+void notify_alive(void);
+
 /* Ready, the first time and after each notify_reloading(). */
 void notify_ready(void);
 void notify_reloading(void);

@@ -495,6 +495,39 @@ load_end() {
 	fi
 }
 
+# ---- QEMU ----
+
+# qemu_start URI: QEMU's client writes beyond the first 40 MiB, each time something else, and compares what it reads; of the last
+# place and of the one that is overwritten next
+qemu_start() {
+	# shellcheck disable=SC2016 # the inner shell expands it
+	spawn qemu setsid bash -c 'trap "kill 0" EXIT
+		for ((i = 1; ; i++)); do
+			echo "write -P $((i % 255 + 1)) $((40960 + i % 16 * 256))k 256k"
+			echo "read -P $((i % 255 + 1)) $((40960 + i % 16 * 256))k 256k"
+			[ "$i" -le 15 ] || echo "read -P $(((i - 15) % 255 + 1)) $((40960 + (i - 15) % 16 * 256))k 256k"
+			sleep 0.02
+		done | qemu-io -f raw "$1" & wait' - "$1"
+	qemu_progress 40
+}
+qemu_reads() { grep -c 'read 262144/262144' "$T/qemu.log" || true; }
+# Each command was answered, and each byte that was read was right.
+qemu_ok() {
+	alive qemu || fail "QEMU's client ended: $(tail -n 5 "$T/qemu.log")"
+	if grep -qi 'fail\|error' "$T/qemu.log"; then fail "QEMU: $(grep -i 'fail\|error' "$T/qemu.log" | head -n 3)"; fi
+}
+qemu_beyond() {
+	qemu_ok
+	[ "$(qemu_reads)" -gt "$1" ]
+}
+# qemu_progress N: N more reads, compared
+qemu_progress() { until_true "QEMU reads" qemu_beyond $(($(qemu_reads) + $1)); }
+qemu_end() {
+	qemu_ok
+	say "QEMU: $(qemu_reads) reads compared, no error"
+	stop qemu || true
+}
+
 # ---- the whole of a pull ----
 
 # pull CABLE HOW [RESTORE]: the load never sees it; the cable carries I/O before and again afterwards

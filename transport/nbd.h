@@ -126,8 +126,8 @@ void nbd_server_add_fd(struct nbd_server *s, int fd);
 void nbd_server_resume(struct nbd_server *s);
 
 /*
- * Gives a request back. err: 0 or a positive errno; EPERM, EIO, ENOMEM, EINVAL, ENOSPC, EOVERFLOW,
- * ENOTSUP, ESHUTDOWN travel as such, all else as EIO. The server drops req->buf.
+ * Gives a request back. err: 0 or a positive errno; EPERM, EIO, EINVAL, ENOSPC, EOVERFLOW, ENOTSUP travel as such,
+ * all else as EIO. ENOMEM and ESHUTDOWN are no answer: the connection is closed. The server drops req->buf.
  */
 void nbd_req_done(struct nbd_req *req, int err);
 

@@ -40,8 +40,12 @@ void nbd_server_go_on(struct nbd_server *s)
 
 	s->quiesced = s->finishing = false;
 	nbd_listen_watch(s, true);
-	list_for_each(pos, &s->conns) /* each looks at what has come in meanwhile, and reads again */
-		nbd_ready(list_entry(pos, struct nbd_conn, in_server));
+	list_for_each(pos, &s->conns) { /* each looks at what has come in meanwhile, and reads again */
+		struct nbd_conn *c = list_entry(pos, struct nbd_conn, in_server);
+
+		if (!list_linked(&c->in_waiting)) /* the others wait for room, or for their export */
+			nbd_ready(c);
+	}
 	nbd_server_resume(s);
 }
 

@@ -31,12 +31,10 @@ static uint32_t error_on_wire(int err)
 	case 0:
 	case EPERM: /* 1 */
 	case EIO: /* 5 */
-	case ENOMEM: /* 12 */
 	case EINVAL: /* 22 */
 	case ENOSPC: /* 28 */
 	case EOVERFLOW: /* 75 */
 	case ENOTSUP: /* 95 */
-	case ESHUTDOWN: /* 108 */
 		return (uint32_t)err; /* proto.md took Linux's numbers */
 	default:
 		return EIO;
@@ -122,6 +120,15 @@ void nbd_reply(struct slot *slot, int err)
 	mark_dirty(c);
 }
 
+/*
+ * What is no fault of the storage must not become an error of a file system: the client is cut off, and asks again when it
+ * comes back.
+ */
+static bool passes(int err)
+{
+	return err == ENOMEM || err == ESHUTDOWN;
+}
+
 void nbd_req_done(struct nbd_req *req, int err)
 {
 	struct slot *slot = list_entry(req, struct slot, req);
@@ -131,12 +138,13 @@ void nbd_req_done(struct nbd_req *req, int err)
 	c->server->nout--;
 	if (req->op == NBD_OP_READ)
 		c->owed -= req->len;
-	if (c->state != NBD_ST_DEAD) {
+	if (c->state != NBD_ST_DEAD && !passes(err)) {
 		nbd_reply(slot, err);
 		return;
 	}
 	nbd_conn_hold(c);
 	nbd_slot_put(c, slot);
+	nbd_conn_close(c, LOG_ERR, "a request can't be answered now: %s", strerror(err));
 	nbd_conn_release(c);
 }
 

@@ -134,10 +134,12 @@ static void begin(struct nbd_conn *c, struct slot *slot, const struct head *h)
 
 	if (!slot->err && data && h->len) {
 		req->buf = buf_get(c->server->pool, h->len);
-		if (req->buf)
-			req->data = req->buf->data;
-		else
-			slot->err = ENOMEM;
+		if (!req->buf) {
+			nbd_slot_put(c, slot);
+			nbd_conn_close(c, LOG_ERR, "out of memory");
+			return;
+		}
+		req->data = req->buf->data;
 	}
 	c->big_writes = h->type == NBD_CMD_WRITE && h->len >= BIG_WRITE;
 	if (h->type == NBD_CMD_WRITE && h->len)

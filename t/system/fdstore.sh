@@ -1,6 +1,7 @@
 #!/bin/bash
-# systemctl restart: the connections and listening sockets wait in the service manager's descriptor store; 10 restarts under load without an
-# error. What the manager keeps is given back: nothing of a connection that has ended stays there.
+# systemctl restart: the connections and listening sockets wait in the service manager's descriptor store; 20 restarts under load without an
+# error. What the manager keeps is given back: nothing of a connection that has ended stays there. A client that leaves while there is no
+# mpiod is no trouble for the others, nor is a start that fails.
 . "$(dirname "$0")/../lib.sh"
 
 san_up 2
@@ -12,23 +13,73 @@ mpiod_wait 2
 LUN=$(lun_name)
 load_start "$(uri "$LUN")" --mix --depth 16 --connections 4 --size-limit 16M
 load_progress
+qemu_start "$(uri "$LUN")"
 ended() { [ "$(grep -c '^ended 0 with' "$T/manager.log")" -ge "$1" ]; }
-for i in $(seq 10); do
+began() { [ "$(grep -c '^started with' "$T/manager.log")" -ge "$1" ]; }
+down() {
+	kill -USR2 "${PID[manager]}"
+	until_true "mpiod ends in order" ended "$1"
+}
+# up RESTARTS WHAT: it starts and all goes on
+up() {
 	kill -USR1 "${PID[manager]}"
-	until_true "mpiod ends in order" ended "$i"
-	until_true "the next one answers" js_is .restarts "$i"
+	goes_on "$@"
+}
+goes_on() {
+	until_true "the next one answers" js_is .restarts "$1"
 	mpiod_wait 2
 	load_progress 20
+	qemu_progress 4
+	load_ok "$2"
+}
+for i in $(seq 20); do
+	kill -USR1 "${PID[manager]}"
+	until_true "mpiod ends in order" ended "$i"
+	goes_on "$i" "restart $i"
 done
-load_ok "10 restarts"
-# listening socket, 4 connections, state
-grep -q '^ended 0 with 6 descriptors' "$T/manager.log" || fail "kept: $(grep ^ended "$T/manager.log")"
+# listening socket, 4 connections, QEMU's, state
+grep -q '^ended 0 with 7 descriptors' "$T/manager.log" || fail "kept: $(grep ^ended "$T/manager.log")"
+
+# clients that leave while there is no mpiod: each of the others keeps the socket that is its own
+cat >"$T/idle.py" <<-'PY'
+	import socket, sys, time
+	conns = [socket.socket(socket.AF_UNIX) for _ in range(24)]
+	for c in conns:
+	    c.connect(sys.argv[1])
+	    c.sendall(b"\0\0\0\3IHAVEOPT\0\0\0\1" + len(sys.argv[2]).to_bytes(4, "big") + sys.argv[2].encode())
+	    got = b""
+	    while len(got) < 28:
+	        got += c.recv(28 - len(got))
+	print("open", flush=True)
+	time.sleep(1000)
+PY
+users() { js_is '[.luns[].users] | add' "$1"; }
+spawn idle /usr/bin/python3 "$T/idle.py" "$NBD" "$LUN"
+until_true "24 idle clients" grep -q open "$T/idle.log"
+until_true "they are there" users 29
+down 21
+stop idle || true
+dropped() { [ "$(grep -c '^hung up' "$T/manager.log")" = 24 ]; }
+until_true "the service manager drops them" dropped
+up 21 "clients that left meanwhile"
+until_true "those that stayed" users 5
+
+# a start that fails: the next one has all that it needs
+down 22
+rm -f "$CTL"
+mkdir "$CTL"
+n=$(grep -c '^started with' "$T/manager.log")
+kill -USR1 "${PID[manager]}"
+until_true "it tries again" began $((n + 3))
+rmdir "$CTL"
+goes_on 22 "starts that failed"
+
+qemu_end
 load_end
 # the clients have gone: only the listening socket and the state are left to keep
-gone() { js_is '[.luns[].users] | add' 0; }
-until_true "the connections are gone" gone
+until_true "the connections are gone" users 0
 kill -USR1 "${PID[manager]}"
-until_true "mpiod ends in order" ended 11
-tail -n 30 "$T/manager.log" | grep -q '^ended 0 with 2 descriptors' || fail "kept: $(grep ^ended "$T/manager.log")"
-until_true "the next one answers" js_is .restarts 11
+until_true "mpiod ends in order" ended 23
+until_true "the next one answers" js_is .restarts 23
+grep '^ended 0' "$T/manager.log" | tail -n 1 | grep -q 'with 2 descriptors' || fail "kept: $(grep ^ended "$T/manager.log")"
 stop manager || fail "mpiod ended with an error: $(tail -n 5 "$T/manager.log")"

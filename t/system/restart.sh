@@ -11,26 +11,17 @@ LUN=$(lun_name)
 pid=${PID[mpiod]}
 load_start "$(uri "$LUN")" --mix --depth 16 --connections 4 --size-limit 16M
 load_progress
-if command -v qemu-io >/dev/null; then
-	# shellcheck disable=SC2016 # the inner shell expands it
-	spawn qemu setsid bash -c 'trap "kill 0" EXIT; while :; do echo "write -P 0x42 40M 256k"; echo "read -P 0x42 40M 256k"; sleep 0.02; done |
-		qemu-io -f raw "$1" & wait' - "$(uri "$LUN")"
-	until_true "QEMU reads" grep -q 'read 262144' "$T/qemu.log"
-fi
+qemu_start "$(uri "$LUN")"
 for i in $(seq 20); do
 	assert_contains "$(ctl restart -t "$WAIT")" restarted "mpioctl restart"
 	assert_eq "$(js .restarts)" "$i" "restarts"
 	mpiod_wait 2
 	load_progress 20
+	qemu_progress 4
 done
 load_ok "20 restarts"
+qemu_end
 kill -0 "$pid" || fail "the daemon has another process id"
-if [ -n "${PID[qemu]:-}" ]; then
-	alive qemu || fail "qemu-io ended: $(tail -n 5 "$T/qemu.log")"
-	if grep -qi 'fail\|error' "$T/qemu.log"; then fail "qemu-io: $(grep -i 'fail\|error' "$T/qemu.log" | head -n 3)"; fi
-	assert_gt "$(grep -c 'read 262144' "$T/qemu.log")" 20 "reads of QEMU"
-	stop qemu || true
-fi
 
 # a configuration that the new program does not take
 cp "$T/mpiod.conf" "$T/good.conf"
@@ -40,6 +31,10 @@ assert_contains "$(cat "$T/out")" "would not start" "why it does not restart"
 cp "$T/good.conf" "$T/mpiod.conf"
 load_progress
 load_ok "a restart that was refused"
+
+# a program that could not read what this one writes down
+assert_fails 2 env MPIOD_HANDOVER_VERSION=999 "$MPIOD" -t -c "$T/mpiod.conf"
+assert_contains "$(cat "$T/out")" "can't go on with the clients" "why not"
 
 # while no path is left requests can't be answered: it goes on as before, and nothing is lost
 cable_reset 1

@@ -163,6 +163,34 @@ START_TEST(nothing_is_sent_after_a_shutdown)
 }
 END_TEST
 
+/* no_path_timeout = fail: a LUN that never had a path waits for the first one, one that had some does not. */
+START_TEST(a_new_lun_may_wait_for_its_first_path)
+{
+	static const char text[] = "[defaults]\nno_path_timeout = fail\n[target san]\niqn = iqn.2026-01.t:d1\n"
+				   "portal = 192.0.2.1\nportal = 192.0.2.2\n";
+	char *errors = NULL;
+	struct conf *old = m.conf;
+	struct lun *l;
+	struct path *p;
+
+	m.conf = conf_parse("test.conf", text, strlen(text), &errors);
+	ck_assert_msg(m.conf != NULL, "%s", errors);
+	engine_configure(m.engine, m.conf);
+	conf_free(old);
+	l = model_new_lun(&m, "naa.6001405000000000000000000000000f", 1 << 20);
+	lun_update(m.engine, l);
+	pass(1000000);
+	lun_update(m.engine, l);
+	ck_assert(!l->no_path_failed);
+	pass(5000000);
+	ck_assert(l->no_path_failed);
+	p = model_new_path(&m, m.s2, l, 5);
+	ck_assert(!l->no_path_failed);
+	path_fail(m.engine, p, PATH_FAILED, "path-failed", "test");
+	ck_assert(l->no_path_failed);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *s = suite_create("engine");
@@ -172,6 +200,7 @@ int main(void)
 
 	tcase_add_checked_fixture(t, start, stop);
 	tcase_add_test(t, nothing_is_sent_after_a_shutdown);
+	tcase_add_test(t, a_new_lun_may_wait_for_its_first_path);
 	suite_add_tcase(s, t);
 	t = tcase_create("twins");
 	tcase_add_checked_fixture(t, start_twins, stop);

@@ -170,17 +170,19 @@ START_TEST(nothing_at_all)
 }
 END_TEST
 
-/* proto.md knows eight values; the rest is EIO to a client. */
+/* proto.md knows eight values, of which two are no fault of the storage; the rest is EIO to a client. */
 START_TEST(errors_of_the_owner)
 {
-	static const int known[] = { EPERM, EIO, ENOMEM, EINVAL, ENOSPC, EOVERFLOW, ENOTSUP, ESHUTDOWN };
+	static const int known[] = { EPERM, EIO, EINVAL, ENOSPC, EOVERFLOW, ENOTSUP };
 	int s = opened("disk", true), p = opened("disk", false);
 
 	w.hold = true;
 	for (int err = 1; err < 134; err++) {
 		uint32_t wire = EIO;
 
-		for (int i = 0; i < 8; i++)
+		if (err == ENOMEM || err == ESHUTDOWN)
+			continue;
+		for (int i = 0; i < 6; i++)
 			if (known[i] == err)
 				wire = (uint32_t)err;
 		request(s, 0, NBD_CMD_READ, 1, 0, 512);
@@ -201,6 +203,32 @@ START_TEST(errors_of_the_owner)
 	expect_works(p, false);
 	close(s);
 	close(p);
+}
+END_TEST
+
+/* The owner has no memory, or ends: not a word of it to the client, which is cut off with all that it has out. */
+START_TEST(what_passes_is_no_answer)
+{
+	static const int errs[] = { ENOMEM, ESHUTDOWN };
+
+	for (int i = 0; i < 8; i++) {
+		int fd = opened("disk", i & 1), other = opened("disk", i & 1);
+		uint8_t b;
+		ssize_t n;
+
+		w.hold = true;
+		request(fd, 0, NBD_CMD_FLUSH, 1, 0, 0);
+		request(fd, 0, NBD_CMD_READ, 2, 0, 512);
+		until(jobs() == 2);
+		job_end(i & 4, errs[i / 2 % 2]);
+		until((n = recv(fd, &b, 1, 0)) >= 0 || errno != EAGAIN);
+		ck_assert_int_eq(n, 0);
+		job_end(false, 0);
+		w.hold = false;
+		expect_works(other, i & 1);
+		close(fd);
+		close(other);
+	}
 }
 END_TEST
 
@@ -357,6 +385,7 @@ int main(void)
 	tcase_add_test(tc, df_without_structured);
 	tcase_add_test(tc, nothing_at_all);
 	tcase_add_test(tc, errors_of_the_owner);
+	tcase_add_test(tc, what_passes_is_no_answer);
 	tcase_add_test(tc, breaches_close);
 	tcase_add_test(tc, large_payloads);
 	tcase_add_test(tc, mixed_stream);
