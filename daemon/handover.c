@@ -23,7 +23,7 @@
 #define POLL_S 0.01
 #define DOUBT_S 60.  /* for writes in doubt, while all is served */
 #define ANSWER_S 30. /* for what was asked to be answered, while nothing more is read */
-#define TRIAL_MS 5000 /* for the new program's mpiod -t, while nothing is served */
+#define TRIAL_MS 10000 /* for the new program's mpiod -t, while nothing is served */
 
 extern char **environ;
 

@@ -1,7 +1,7 @@
 #!/bin/bash
 # systemctl restart: the connections and listening sockets wait in the service manager's descriptor store; 20 restarts under load without an
 # error. What the manager keeps is given back: nothing of a connection that has ended stays there. A client that leaves while there is no
-# mpiod is no trouble for the others, nor is a start that fails.
+# mpiod is no trouble for the others, nor is a start that fails, or a configuration that is wrong for a while.
 . "$(dirname "$0")/../lib.sh"
 
 san_up 2
@@ -74,12 +74,39 @@ until_true "it tries again" began $((n + 3))
 rmdir "$CTL"
 goes_on 22 "starts that failed"
 
+# what it can do without; a wrong configuration is waited for
+cp "$T/mpiod.conf" "$T/good.conf"
+spawn port nsenter "--net=/run/netns/$NS-ini" /usr/bin/python3 -c \
+	'import socket, time; s = [socket.create_server(("127.0.0.1", p)) for p in (9260, 9261)]; print("on", flush=True); time.sleep(1000)'
+until_true "the ports are taken" grep -q on "$T/port.log"
+down 23
+sed -i 's/^log_level.*/&\nmetrics = tcp:127.0.0.1:9260/; s/^listen = .*/&\nlisten = tcp:127.0.0.1:9261/' "$T/mpiod.conf"
+echo 'nonsense = 1' >>"$T/mpiod.conf"
+kill -USR1 "${PID[manager]}"
+until_true "it waits" grep -q 'clients wait until it is right' "$T/manager.log"
+sleep 2
+sed -i '/^nonsense/d' "$T/mpiod.conf"
+goes_on 23 "ports that are taken, a configuration that was wrong"
+grep -q 'metrics: .*goes on without' "$T/manager.log" || fail "metrics: $(tail -n 20 "$T/manager.log")"
+grep -q 'listen: .*clients that are there go on' "$T/manager.log" || fail "listen: $(tail -n 20 "$T/manager.log")"
+
+# a second bad one, and it is told to end meanwhile: nothing is lost either
+down 24
+echo 'nonsense = 1' >>"$T/mpiod.conf"
+n=$(grep -c 'clients wait until' "$T/manager.log")
+kill -USR1 "${PID[manager]}"
+waits() { [ "$(grep -c 'clients wait until' "$T/manager.log")" -gt "$n" ]; }
+until_true "it waits" waits
+down 25
+cp "$T/good.conf" "$T/mpiod.conf"
+up 24 "ended while it waited"
+
 qemu_end
 load_end
 # the clients have gone: only the listening socket and the state are left to keep
 until_true "the connections are gone" users 0
 kill -USR1 "${PID[manager]}"
-until_true "mpiod ends in order" ended 23
-until_true "the next one answers" js_is .restarts 23
+until_true "mpiod ends in order" ended 26
+until_true "the next one answers" js_is .restarts 25
 grep '^ended 0' "$T/manager.log" | tail -n 1 | grep -q 'with 2 descriptors' || fail "kept: $(grep ^ended "$T/manager.log")"
 stop manager || fail "mpiod ended with an error: $(tail -n 5 "$T/manager.log")"
