@@ -21,7 +21,7 @@ static void poll_drained(struct ev_loop *loop, ev_timer *t, int revents)
 	(void)revents;
 	if (!drained(sv) && ev_now(loop) < sv->stop_by)
 		return;
-	/* A new daemon knows nothing of writes that are in doubt: they end with this one. */
+	/* They would be fenced by the next daemon, too (flight.h), but from the start again. */
 	if (engine_in_doubt(sv->engine) && ev_now(loop) < sv->stop_by + DOUBT_S) {
 		if (!sv->told_doubt)
 			log_msg(LOG_NOTICE, "waiting until no write is in doubt any more");

@@ -4,6 +4,7 @@
 . "$(dirname "$0")/lib.sh"
 
 CTL=/run/mpiod/control.sock
+NBD=/run/mpiod/nbd.sock
 MPIOCTL=/usr/local/bin/mpioctl
 MPIOD_LOG=$T/journal
 unit() { systemctl show -P "$2" "$1"; }
@@ -55,7 +56,7 @@ dd if="$T/random" of="$file" bs=64k conv=notrunc,fsync status=none
 systemctl stop mpio-fuse@spare
 [ ! -e "$file" ] || fail "the file outlives its unit"
 
-# ---- the same disk as a device, with a partition ----
+# ---- the same disk as a device, with a partition; QEMU and libnbd use it later ----
 
 systemctl start mpio-attach@spare || fail "mpio-attach@spare: $(journal -u mpio-attach@spare)"
 spare=/dev/disk/by-id/mpio-naa.60000000000000000e00000000010002
@@ -92,6 +93,9 @@ cp "$T/good.conf" /etc/mpiod/mpiod.conf
 assert_eq "$(unit mpiod MainPID)" "$pid" "process after reloads"
 say "reload"
 
+# beside the kernel's client: QEMU's and libnbd's, on the other disk
+load_start "$(uri spare)" --mix --depth 8 --connections 2 --size-limit 16M
+qemu_start "$(uri spare)"
 users() { js '.luns[] | select(.name == "data").users'; }
 before=$(users)
 for i in $(seq 20); do
@@ -99,7 +103,12 @@ for i in $(seq 20); do
 	mpiod_wait 2 data
 	assert_eq "$(users)" "$before" "connections after restart $i"
 	until_true "I/O goes on after restart $i" began 50
+	load_progress 5
+	qemu_progress 3
 done
+load_ok "20 restarts"
+qemu_end
+load_end
 [[ $(journal -u mpio-attach@data) != *'lost a connection'* ]] || fail "a restart lost connections"
 say "systemctl restart: 20 times, $before connections kept"
 

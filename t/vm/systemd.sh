@@ -113,7 +113,7 @@ done
 for d in disk spare; do
 	grep -aq "fsck of $d: 0" "$console" || fail "the file system on $d is not clean: $(grep -a 'fsck of' "$console")"
 	wrote=$(grep -aoE "wrote to $d: [0-9a-f]{64}" "$console" | tail -n 1) last=$(grep -aoE "last of $d: [0-9a-f]{64}" "$console")
-	[ -n "$wrote" ] && [ "${wrote##* }" = "${last##* }" ] || fail "lost on the way down: $wrote, $last"
+	if [ -z "$wrote" ] || [ "${wrote##* }" != "${last##* }" ]; then fail "lost on the way down: $wrote, $last"; fi
 done
 echo "clean, and what was written last is there"
 echo "stopped in order: file system, mpio-attach, mpiod, network, storage"
