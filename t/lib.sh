@@ -105,6 +105,7 @@ cleanup() {
 			tail -n "${LOG_LINES:-40}" "$name"
 		done >&2
 	fi
+	if alive qemu; then stop qemu; fi # it takes its children along
 	for name in "${!PID[@]}"; do stop "$name" KILL; done
 	for ns in ini tgt; do
 		if [ -e "/run/netns/$NS-$ns" ]; then ip netns del "$NS-$ns"; fi
@@ -506,9 +507,9 @@ qemu_start() {
 			echo "write -P $((i % 255 + 1)) $((40960 + i % 16 * 256))k 256k"
 			echo "read -P $((i % 255 + 1)) $((40960 + i % 16 * 256))k 256k"
 			[ "$i" -le 15 ] || echo "read -P $(((i - 15) % 255 + 1)) $((40960 + (i - 15) % 16 * 256))k 256k"
-			sleep 0.02
-		done | qemu-io -f raw "$1" & wait' - "$1"
-	qemu_progress 40
+			sleep "$2"
+		done | qemu-io -f raw "$1" & wait' - "$1" "${QEMU_PAUSE:-0.02}"
+	qemu_progress 20
 }
 qemu_reads() { grep -c 'read 262144/262144' "$T/qemu.log" || true; }
 # Each command was answered, and each byte that was read was right.
