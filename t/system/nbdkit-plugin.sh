@@ -91,7 +91,8 @@ head -c 32M /dev/urandom >"$T/random"
 truncate -s 64M "$T/random"
 # shellcheck disable=SC2016
 kit_run "nbdcopy $T/random \"\$uri\"; nbdcopy \"\$uri\" $T/copy; cmp $T/random $T/copy;
-	qemu-img compare -f raw -F raw $T/random \"\$uri\"; nbdinfo --map \"\$uri\" >$T/map;
+	qemu-img compare -f raw -F raw $T/random \"\$uri\"; qemu-img convert -f raw -O raw \"\$uri\" $T/converted; cmp $T/random $T/converted;
+	nbdinfo --map \"\$uri\" >$T/map;
 	qemu-io -f raw -c 'write -f -P 2 1000 3' -c 'read -P 2 1000 3' -c 'write -z 1M 1M' -c 'read -P 0 1M 1M' \
 		-c 'discard 2M 1M' -c 'read -P 0 2M 1M' -c 'flush' \"\$uri\" >$T/io" "$PLUGIN" "${ARGS[@]}" lun=1
 assert_contains "$(cat "$T/map")" "hole,zero" "holes survive nbdcopy"

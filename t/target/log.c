@@ -25,6 +25,12 @@ static uint32_t crc(const uint8_t *p, size_t n)
 	return ~c;
 }
 
+/* READ and WRITE (10), (16), SBC-3 5.8 to 5.33 */
+static bool has_fua(const uint8_t *cdb)
+{
+	return (cdb[0] == 0x28 || cdb[0] == 0x2a || cdb[0] == 0x88 || cdb[0] == 0x8a) && cdb[1] & 8;
+}
+
 void log_add(const struct task *t)
 {
 	T.portal[t->portal].executed++;
@@ -41,7 +47,8 @@ void log_add(const struct task *t)
 	T.log[T.nlog++] = (struct entry){ t->conn_id, t->portal,
 					  t->lun,     t->cdb[0],
 					  t->status,  t->lba,
-					  t->blocks,  t->write ? crc(t->data, t->got) : 0 };
+					  t->blocks,  t->write ? crc(t->data, t->got) : 0,
+					  has_fua(t->cdb) };
 }
 
 void log_free(void)
@@ -56,12 +63,12 @@ json_t *log_show(size_t from)
 	for (size_t i = from; i < T.nlog; i++) {
 		const struct entry *e = &T.log[i];
 
-		json_array_append_new(a, json_pack("{s:I,s:i,s:i,s:i,s:i,s:i,s:I,s:I,s:I}", "n",
+		json_array_append_new(a, json_pack("{s:I,s:i,s:i,s:i,s:i,s:i,s:I,s:I,s:I,s:b}", "n",
 						   (json_int_t)i, "conn", (int)e->conn, "portal",
 						   e->portal, "lun", e->lun, "opcode", e->opcode,
 						   "status", e->status, "lba", (json_int_t)e->lba,
 						   "blocks", (json_int_t)e->blocks, "crc",
-						   (json_int_t)e->crc));
+						   (json_int_t)e->crc, "fua", e->fua));
 	}
 	return json_pack("{s:o,s:I}", "log", a, "lost", (json_int_t)T.log_lost);
 }

@@ -165,6 +165,7 @@ struct entry {
 	uint8_t opcode, status;
 	uint64_t lba;
 	uint32_t blocks, crc;
+	bool fua; /* of a READ or WRITE */
 };
 
 enum fate {

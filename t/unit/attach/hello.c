@@ -5,8 +5,10 @@
 
 #include <check.h>
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #define SIZE (64ULL << 20)
@@ -368,6 +370,29 @@ START_TEST(addresses)
 }
 END_TEST
 
+/* A large answer leaves in few pieces. The kernel doubles what it is asked for. */
+START_TEST(buffers_of_the_socket)
+{
+	struct sockaddr_un sun = { .sun_family = AF_UNIX };
+	int listener = socket(AF_UNIX, SOCK_STREAM, 0), fd, bytes = 0, most = 0;
+	socklen_t len = sizeof(bytes);
+	FILE *f = fopen("/proc/sys/net/core/wmem_max", "r");
+
+	snprintf(sun.sun_path, sizeof(sun.sun_path), "/tmp/mpio-hello.%d", (int)getpid());
+	ck_assert_int_eq(bind(listener, (struct sockaddr *)&sun, sizeof(sun)), 0);
+	ck_assert_int_eq(listen(listener, 1), 0);
+	fd = hello_dial(sun.sun_path, 1000, why, sizeof(why));
+	unlink(sun.sun_path);
+	ck_assert_int_ge(fd, 0);
+	ck_assert_int_eq(getsockopt(fd, SOL_SOCKET, SO_SNDBUF, &bytes, &len), 0);
+	ck_assert_int_eq(f ? fscanf(f, "%d", &most) : 0, 1);
+	fclose(f);
+	ck_assert_int_ge(bytes, 2 * (most < 1 << 20 && geteuid() ? most : 1 << 20));
+	close(fd);
+	close(listener);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *s = suite_create("hello");
@@ -388,6 +413,7 @@ int main(void)
 	tcase_add_test(t, no_description);
 	tcase_add_test(t, long_names);
 	tcase_add_test(t, addresses);
+	tcase_add_test(t, buffers_of_the_socket);
 	suite_add_tcase(s, t);
 	srunner_run_all(r, CK_ENV);
 	failed = srunner_ntests_failed(r);
