@@ -35,6 +35,7 @@ static struct {
 	int result;
 	pthread_mutex_t lock;  /* of what is below */
 	struct list queue;     /* struct job */
+	bool closed;           /* nobody looks at the queue any more */
 } front = { .lock = PTHREAD_MUTEX_INITIALIZER };
 
 /* ---- on the loop ---- */
@@ -77,7 +78,7 @@ static const struct server_front server_front = {
 	.room = requests_room,
 	.request_done = requests_done,
 	.lun_ready = lun_change,
-	.lun_gone = lun_change, /* nobody has it open: struct lun.users is 0 */
+	.lun_gone = lun_change, /* nobody has it open, or all of it ends: nbdkit does not close what is open then */
 };
 
 static void on_wake(struct ev_loop *loop, ev_async *w, int revents)
@@ -221,6 +222,11 @@ static void *work(void *arg)
 	ev_signal_start(sv->loop, &front.hup);
 	ev_run(sv->loop, 0);
 	ev_signal_stop(sv->loop, &front.hup);
+	/* nbdkit does not wait for a client that it has only just let in: what that one asks now finds nobody */
+	pthread_mutex_lock(&front.lock);
+	front.closed = true;
+	pthread_mutex_unlock(&front.lock);
+	on_wake(sv->loop, &front.wake, 0);
 	end();
 	return NULL;
 }
@@ -263,8 +269,12 @@ void front_call(struct job *job)
 {
 	bool first;
 
-	sem_init(&job->done, 0, 0);
 	pthread_mutex_lock(&front.lock);
+	if (front.closed) {
+		pthread_mutex_unlock(&front.lock);
+		return;
+	}
+	sem_init(&job->done, 0, 0);
 	first = list_empty(&front.queue);
 	list_add_tail(&job->link, &front.queue);
 	if (first) /* else the loop has been woken already and not looked yet */

@@ -217,6 +217,7 @@ static int list_exports(int readonly, int is_tls, struct nbdkit_exports *exports
 	(void)readonly;
 	(void)is_tls;
 	for (;; list.i++) {
+		list.found = false;
 		front_call(&list.job);
 		if (!list.found)
 			return 0;

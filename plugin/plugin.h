@@ -44,7 +44,7 @@ int front_try(struct conf *c);
 int front_start(struct conf *c);
 /* Ends it in order; nothing is open any more. */
 void front_stop(void);
-/* From any thread of nbdkit: hands it over and waits until it is done. */
+/* From any thread of nbdkit: hands it over and waits until it is done. At the very end it is not run: the job has to say so by itself. */
 void front_call(struct job *job);
 /* Is it at a start, whose outcome is told as a whole? */
 bool front_starting(void);

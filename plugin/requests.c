@@ -110,6 +110,7 @@ static int make(struct handle *h, struct call *call, const char *what)
 
 	call->job.run = run;
 	r->lun = h->lun;
+	r->err = ESHUTDOWN; /* unless it is run */
 	front_call(&call->job);
 	if (!r->err)
 		return 0;
