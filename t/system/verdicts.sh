@@ -97,9 +97,10 @@ row "medium error" read EIO - - "$(sense 3 11 00)"
 row "medium error" write EIO - - "$(sense 3 0c 02),\"descriptor\":true"
 row "setting the access state failed" read ok 1 - "$(sense 4 67 0a)"
 row "hardware error" write EIO - - "$(sense 4 44 00)"
-row "invalid command operation code" read ENOTSUP - - "$(sense 5 20 00)"
-row "invalid field in CDB" read ENOTSUP - - "$(sense 5 24 00)"
-row "invalid field in parameter list" read ENOTSUP - - "$(sense 5 26 00)"
+# ENOTSUP is for FAST_ZERO alone (NBD proto.md): who reads gets EIO
+row "invalid command operation code" read EIO - - "$(sense 5 20 00)"
+row "invalid field in CDB" read EIO - - "$(sense 5 24 00)"
+row "invalid field in parameter list" read EIO - - "$(sense 5 26 00)"
 row "logical block address out of range" read EIO - - "$(sense 5 21 00)"
 row "logical block address out of range" write ENOSPC - - "$(sense 5 21 00)"
 row "logical unit not supported" read ok 1 '0:160:0' "$(sense 5 25 00)" # REPORT LUNS
