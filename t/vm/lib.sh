@@ -70,3 +70,32 @@ files_check() {
 	echo 3 >/proc/sys/vm/drop_caches
 	(cd "$1" && sha256sum --quiet -c "$T/sums") || fail "checksums differ"
 }
+
+# ext4_up [BLOCKS]: a file system on $DEV, mounted on $MNT, with files in it; ext4_down: they are as they were, and it is clean
+ext4_up() {
+	mkfs.ext4 -q -F -b 4096 "$DEV" "$@" || fail "mkfs.ext4"
+	mkdir -p "$MNT"
+	mount "$DEV" "$MNT"
+	dmesg_begin
+	files_write "$MNT" 8 1M || fail "the files can't be written"
+}
+ext4_down() {
+	files_check "$MNT"
+	umount "$MNT"
+	fsck_clean ext4
+	dmesg_ok
+}
+
+# verify_start DEPTH: verified direct I/O on a file in $MNT; verify_alive: it goes on; verify_end: without an error
+verify_start() {
+	spawn fio fio --name=verify --filename="$MNT/file" --direct=1 --ioengine=libaio --iodepth="$1" --rw=randrw --bs=4k --verify=crc32c \
+		--size=16M --verify_backlog=256 --time_based --runtime=100000 --norandommap=0 --verify_fatal=1
+}
+verify_alive() { alive fio || fail "fio ended: $(head -n 20 "$T/fio.log")"; }
+verify_end() {
+	local status=0
+	verify_alive
+	stop fio INT || status=$? # 128: it was told to end
+	[[ $status =~ ^(0|128)$ ]] || fail "fio ended with $status: $(head -n 20 "$T/fio.log")"
+	grep -q 'err= 0' "$T/fio.log" || fail "fio: $(head -n 20 "$T/fio.log")"
+}

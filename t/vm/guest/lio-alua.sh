@@ -14,7 +14,7 @@ only_over() {
 	before=$(ops "$other")
 	until_true "I/O over cable $1, $2" more "$1" $(($(ops "$1") + 50))
 	assert_eq "$(ops "$other")" "$before" "I/O on cable $other, $2"
-	alive fio || fail "fio ended: $(head -n 20 "$T/fio.log")"
+	verify_alive
 }
 
 net_up 2
@@ -27,13 +27,8 @@ assert_eq "$(js '.luns[0].dsm')" lio "module"
 until_true "cable 1 is optimized" alua_is 1 active/optimized
 until_true "cable 2 is standby" alua_is 2 standby
 nbd_up -C 4
-mkfs.ext4 -q -F "$DEV"
-mkdir -p "$MNT"
-mount "$DEV" "$MNT"
-dmesg_begin
-files_write "$MNT" 20 1M
-spawn fio fio --name=verify --filename="$MNT/file" --direct=1 --ioengine=libaio --iodepth=8 --rw=randrw --bs=4k --verify=crc32c \
-	--size=32M --verify_backlog=256 --time_based --runtime=100000 --norandommap=0 --verify_fatal=1
+ext4_up
+verify_start 8
 until_true "fio runs" more 1 200
 only_over 1 "while the other is standby"
 
@@ -82,13 +77,7 @@ until_true "cable 1 is optimized again" alua_is 1 active/optimized
 only_over 1 "after a time without an active path"
 say "transition, and none active"
 
-status=0
-stop fio INT || status=$?
-[[ $status =~ ^(0|128)$ ]] || fail "fio ended with $status: $(head -n 20 "$T/fio.log")"
-grep -q 'err= 0' "$T/fio.log" || fail "fio: $(head -n 20 "$T/fio.log")"
-files_check "$MNT"
-umount "$MNT"
-fsck_clean ext4
-dmesg_ok
+verify_end
+ext4_down
 nbd_down
 mpiod_down
