@@ -56,7 +56,7 @@ for signal in TERM KILL; do
 	rm -f "$T/go" "$T/held.log"
 	mkfifo "$T/go"
 	/usr/bin/python3 "$T/held.py" "$NBD" "$(lun_name)" <"$T/go" >"$T/held.log" 2>&1 &
-	PID[held]=$!
+	PID["held"]=$!
 	exec {go}>"$T/go"
 	until_true "the client is connected" says connected
 	cable_reset 1
