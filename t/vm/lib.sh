@@ -20,7 +20,7 @@ guest_cleanup() {
 	trap - EXIT
 	if mountpoint -q "$MNT"; then umount -l "$MNT"; fi
 	for ((i = ${#GUEST_ENDS[@]} - 1; i >= 0; i--)); do ${GUEST_ENDS[i]}; done
-	[ "$status" = 0 ] || dmesg | tail -n 30 >&2
+	[ "$status" = 0 ] || dmesg | tail -n 200 >&2
 	(exit "$status")
 	cleanup
 }
@@ -88,6 +88,7 @@ ext4_down() {
 
 # verify_start DEPTH: verified direct I/O on a file in $MNT; verify_alive: it goes on; verify_end: without an error
 verify_start() {
+	dd if=/dev/zero of="$MNT/file" bs=1M count=16 conv=fsync status=none || fail "the file can't be written"
 	spawn fio fio --name=verify --filename="$MNT/file" --direct=1 --ioengine=libaio --iodepth="$1" --rw=randrw --bs=4k --verify=crc32c \
 		--size=16M --verify_backlog=256 --time_based --runtime=100000 --norandommap=0 --verify_fatal=1
 }

@@ -29,7 +29,7 @@ until_true "cable 2 is standby" alua_is 2 standby
 nbd_up -C 4
 ext4_up
 verify_start 8
-until_true "fio runs" more 1 200
+until_true "fio runs" more 1 $(($(ops 1) + 200))
 only_over 1 "while the other is standby"
 
 lio_state 2 1
@@ -77,6 +77,7 @@ until_true "cable 1 is optimized again" alua_is 1 active/optimized
 only_over 1 "after a time without an active path"
 say "transition, and none active"
 
+ctl events | grep session-lost && fail "a session was lost"
 verify_end
 ext4_down
 nbd_down

@@ -10,15 +10,16 @@ mpiod_wait 2
 nbd_up -C 4
 ext4_up
 verify_start 16
-began() { [ "$(js '[.luns[].paths[] | .reads + .writes] | add')" -gt "$1" ]; }
+ios() { js '[.luns[].paths[] | .reads + .writes] | add'; }
+began() { [ "$(ios)" -gt "$1" ]; }
 for i in $(seq 20); do
-	until_true "I/O goes on" began 100
+	until_true "I/O goes on" began $(($(ios) + 100))
 	verify_alive
 	assert_contains "$(ctl restart -t "$WAIT")" restarted "mpioctl restart"
 	assert_eq "$(js .restarts)" "$i" "restarts"
 	mpiod_wait 2
 done
-until_true "I/O goes on" began 100
+until_true "I/O goes on" began $(($(ios) + 100))
 verify_end
 ext4_down
 assert_eq "$(js '[.luns[].users] | add')" 4 "connections"
