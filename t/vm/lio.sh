@@ -7,9 +7,12 @@
 LIO=/sys/kernel/config/target
 DISK=$LIO/core/fileio_0/disk
 
+# LIO closes a connection whose data has not come within 3 s, by default: in a virtual machine without KVM, with a queue of writes, that is
+# soon over. Here it has 60.
+#
 # lio_up SIZE: after net_up. The file is behind a loop device, $LIO_LOOP: LIO takes the size of a block device as it is now.
 lio_up() {
-	local i tpg size
+	local i tpg acl size
 	modprobe -a loop target_core_mod target_core_file iscsi_target_mod || fail "no LIO in this kernel"
 	mountpoint -q /sys/kernel/config || mount -t configfs configfs /sys/kernel/config
 	GUEST_ENDS+=(lio_down)
@@ -30,18 +33,27 @@ lio_up() {
 		ln -s "$DISK" "$tpg/lun/lun_0/disk"
 		echo "g$i" >"$tpg/lun/lun_0/alua_tg_pt_gp"
 		echo 0 >"$tpg/attrib/authentication"
-		echo 1 >"$tpg/attrib/generate_node_acls"
+		echo 1 >"$tpg/attrib/generate_node_acls" # for whoever else comes
 		echo 1 >"$tpg/attrib/cache_dynamic_acls"
 		echo 0 >"$tpg/attrib/demo_mode_write_protect"
+		for acl in "$tpg"/acls/iqn.2026-01.org.mpiod.test:{ini,a,b,c}; do
+			mkdir -p "$acl/lun_0"
+			ln -s "$tpg/lun/lun_0" "$acl/lun_0/lun"
+			echo 60 >"$acl/attrib/dataout_timeout"
+		done
 		echo 1 >"$tpg/enable"
 	done
 }
 
 lio_down() {
-	local d
+	local d acl
 	for d in "$LIO/iscsi/${IQN}1"/tpgt_*; do
 		[ -e "$d" ] || continue
 		echo 0 >"$d/enable"
+		for acl in "$d"/acls/*; do
+			rm "$acl/lun_0/lun"
+			rmdir "$acl/lun_0" "$acl"
+		done
 		rm "$d"/lun/lun_0/disk
 		rmdir "$d"/lun/lun_0 "$d"/np/* "$d"
 	done
