@@ -225,15 +225,6 @@ static int find_group(const char *name, gid_t *gid)
 	return g || !*end ? 0 : -ENOENT;
 }
 
-/* A start with clients that are there already goes on without, whatever is wrong. */
-static bool do_without(const struct conf *old, const char *why)
-{
-	if (old || !handover_clients())
-		return false;
-	log_msg(LOG_ERR, "listen: %s; clients that are there go on", why);
-	return true;
-}
-
 /* Opens what the new configuration listens on and the old one (NULL: none) does not; then closes the rest. */
 static int listen_on(struct server *sv, const struct conf *old, const struct conf *new, char *why,
 		     size_t cap)
@@ -243,7 +234,7 @@ static int listen_on(struct server *sv, const struct conf *old, const struct con
 
 	if (ret) {
 		snprintf(why, cap, "no group %s", new->listen_group);
-		if (!do_without(old, why))
+		if (old || !handover_do_without("listen", why))
 			return ret;
 		access.gid = (gid_t)-1;
 	}
@@ -251,7 +242,7 @@ static int listen_on(struct server *sv, const struct conf *old, const struct con
 		if (listens_on(old, new->listen[i]))
 			continue;
 		ret = nbd_server_listen(sv->nbd, new->listen[i], &access, why, cap);
-		if (ret && !do_without(old, why))
+		if (ret && (old || !handover_do_without("listen", why)))
 			goto undo;
 	}
 	for (i = 0; old && i < old->nlisten; i++)

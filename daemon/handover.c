@@ -59,13 +59,6 @@ void handover_signals(int how)
 	sigprocmask(how, &set, NULL);
 }
 
-static int fd_of(const json_t *o)
-{
-	const json_t *v = json_object_get(o, "fd");
-
-	return json_is_integer(v) ? (int)json_integer_value(v) : -1;
-}
-
 static void keep_open(int fd, bool on)
 {
 	if (fcntl(fd, F_SETFD, on ? 0 : FD_CLOEXEC))
@@ -101,9 +94,9 @@ static void keep_all_open(const json_t *o, bool on)
 	size_t i;
 
 	json_array_foreach(json_object_get(o, "listeners"), i, v)
-		keep_open(fd_of(v), on);
+		keep_open(handover_fd(v), on);
 	json_array_foreach(json_object_get(o, "connections"), i, v)
-		keep_open(fd_of(v), on);
+		keep_open(handover_fd(v), on);
 }
 
 /* The state in memory, as a descriptor that stays open; -errno. */
@@ -157,7 +150,7 @@ static bool store_all(const json_t *o, const char *list)
 	size_t i;
 
 	json_array_foreach(json_object_get(o, list), i, v)
-		if (!notify_store(fd_of(v), json_string_value(json_object_get(v, "name"))))
+		if (!notify_store(handover_fd(v), json_string_value(json_object_get(v, "name"))))
 			return false;
 	return true;
 }
@@ -243,10 +236,12 @@ static int wait_for(pid_t pid)
 static int try_out(struct server *sv, char *why, size_t cap)
 {
 	char *argv[] = { program, (char *)"-t", (char *)"-c", sv->conf_file, NULL };
+	char version[16];
 	int ret;
 	pid_t pid;
 
-	setenv(HANDOVER_TRIAL, HANDOVER_VERSION_TEXT, 1);
+	snprintf(version, sizeof(version), "%d", HANDOVER_VERSION);
+	setenv(HANDOVER_TRIAL, version, 1);
 	setenv("LD_BIND_NOW", "1", 0); /* a function that a library lacks shows now */
 	ret = posix_spawn(&pid, program, NULL, NULL, argv, environ);
 	unsetenv("LD_BIND_NOW");

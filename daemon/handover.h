@@ -34,6 +34,8 @@ unsigned handover_count(void);
 
 /* There were clients to go on with: whatever can be done without must not be a reason to end, and to end them. */
 bool handover_clients(void);
+/* A start for them goes on without KEY, which can't be had because of why: logged, and true. Without clients false. */
+bool handover_do_without(const char *key, const char *why);
 /* By exec: whatever made this process end would end its clients. */
 bool handover_executed(void);
 

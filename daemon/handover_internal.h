@@ -8,7 +8,11 @@
 #define HANDOVER_STORED "mpiod-" /* names of descriptors that the service manager keeps */
 #define HANDOVER_STATE_NAME HANDOVER_STORED "state"
 #define HANDOVER_VERSION 1
-#define HANDOVER_VERSION_TEXT "1"
+
+struct json_t;
+
+/* The descriptor in an entry of the state; -1: there is none. */
+int handover_fd(const struct json_t *o);
 
 /* Takes what the process before left, if there was one. */
 void handover_inherit(void);

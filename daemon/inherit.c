@@ -96,7 +96,7 @@ static void from_store(void)
 	json_decref(entries);
 }
 
-static int fd_of(const json_t *o)
+int handover_fd(const json_t *o)
 {
 	const json_t *v = json_object_get(o, "fd");
 
@@ -122,7 +122,7 @@ void handover_inherit(void)
 	}
 	count = (unsigned)json_integer_value(json_object_get(state, "count"));
 	json_array_foreach(json_object_get(state, "connections"), i, o)
-		clients += fd_of(o) >= 0;
+		clients += handover_fd(o) >= 0;
 }
 
 unsigned handover_count(void)
@@ -132,6 +132,13 @@ unsigned handover_count(void)
 
 bool handover_clients(void)
 {
+	return clients;
+}
+
+bool handover_do_without(const char *key, const char *why)
+{
+	if (clients)
+		log_msg(LOG_ERR, "%s: %s; it goes on without: clients that are there go on", key, why);
 	return clients;
 }
 
@@ -193,8 +200,8 @@ void handover_listeners(struct server *sv)
 	json_array_foreach(json_object_get(state, "listeners"), i, l) {
 		const char *addr = json_string_value(json_object_get(l, "addr"));
 
-		if (addr && fd_of(l) >= 0 &&
-		    nbd_server_inherit(sv->nbd, addr, fd_of(l), json_is_true(json_object_get(l, "foreign"))))
+		if (addr && handover_fd(l) >= 0 &&
+		    nbd_server_inherit(sv->nbd, addr, handover_fd(l), json_is_true(json_object_get(l, "foreign"))))
 			log_msg(LOG_ERR, "restart: %s: %s", addr, strerror(errno));
 	}
 	for (int n = 0; n < nactivated; n++) {
@@ -236,7 +243,7 @@ static void adopt(struct server *sv, const json_t *o)
 	static uint8_t in[65536];
 	ssize_t n = from_hex(json_string_value(json_object_get(o, "in")), in, sizeof(in));
 	struct nbd_kept k = {
-		.fd = fd_of(o),
+		.fd = handover_fd(o),
 		.transmit = json_is_true(json_object_get(o, "transmit")),
 		.options = json_is_true(json_object_get(o, "options")),
 		.fixed = json_is_true(json_object_get(o, "fixed")),

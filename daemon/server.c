@@ -284,14 +284,6 @@ static void open_flight(struct server *sv, const char *control)
 	engine_record(sv->engine, sv->flight);
 }
 
-/* Clients of the process before are worth more than what an administrator would like to see. */
-static bool do_without(const char *key, const char *why)
-{
-	if (handover_clients())
-		log_msg(LOG_ERR, "%s: %s; it goes on without", key, why);
-	return handover_clients();
-}
-
 int server_start(struct server *sv, struct conf *c, char *why, size_t cap)
 {
 	int ret, err;
@@ -312,7 +304,7 @@ int server_start(struct server *sv, struct conf *c, char *why, size_t cap)
 	if (c->control)
 		ret = control_start(&sv->control, sv->loop, c->control, &control_ops, sv,
 				    sv->engine, sv->events, why, cap);
-	if (ret && !(handover_executed() && do_without("control", why)))
+	if (ret && !(handover_executed() && handover_do_without("control", why)))
 		return ret;
 	if (sv->control)
 		open_flight(sv, c->control);
@@ -320,7 +312,7 @@ int server_start(struct server *sv, struct conf *c, char *why, size_t cap)
 	if (ret)
 		return ret;
 	ret = open_metrics(sv, NULL, c, &sv->metrics, why, cap);
-	if (ret && !do_without("metrics", why))
+	if (ret && !handover_do_without("metrics", why))
 		return ret;
 	sv->netmon = netmon_start(sv->loop, &netmon_callbacks, sv, &err);
 	if (!sv->netmon)

@@ -90,8 +90,8 @@ void cdb_write16(struct scsi_cmd *c, uint64_t lba, uint32_t blocks, uint32_t blo
 /* blocks 0: to the end of the medium (SBC-3 5.22) */
 void cdb_sync_cache10(struct scsi_cmd *c, uint32_t lba, uint16_t blocks);
 void cdb_sync_cache16(struct scsi_cmd *c, uint64_t lba, uint32_t blocks);
-/* One zeroed logical block is the payload (block_size bytes). unmap: the UNMAP bit (SBC-3 5.41). */
 #define SCSI_WRITE_SAME_UNMAP 0x08 /* in byte 1 of the CDB, SBC-3 5.44 */
+/* One zeroed logical block is the payload (block_size bytes). unmap: the UNMAP bit (SBC-3 5.41). */
 void cdb_write_same16(struct scsi_cmd *c, uint64_t lba, uint32_t blocks, uint32_t block_size,
 			   bool unmap);
 /* The parameter list (SCSI_UNMAP_LIST_LEN bytes, one descriptor, SBC-3 5.28) is written to list. */
