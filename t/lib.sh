@@ -19,7 +19,7 @@ NBD_LOAD=${NBD_LOAD:-$B/tools/nbd-load}
 WAIT=${WAIT:-90} # seconds that any condition is waited for; only a hopeless case takes so long
 IQN=iqn.2026-01.org.mpiod.test:t
 PATH=$PATH:/usr/sbin:/sbin
-export LC_ALL=C
+export LC_ALL=C PYTHONPATH=$TOP/t/tools
 
 [ "$(id -u)" = 0 ] || { echo "${0##*/}: needs root (it makes network namespaces)" >&2; exit 1; }
 

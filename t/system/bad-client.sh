@@ -5,23 +5,19 @@
 cat >"$T/bad.py" <<-'PY'
 	"""Misbehaves on an NBD socket: bad.py SOCKET EXPORT. Each case must not hang and must not hurt others."""
 	import os, random, socket, struct, sys, time
+	import nbdraw
+	from nbdraw import option, reply, request, take
 	path, export = sys.argv[1], sys.argv[2].encode()
 	random.seed(7)
 
 	def conn():
-	    s = socket.socket(socket.AF_UNIX)
-	    s.settimeout(60)
-	    s.connect(path)
-	    return s
+	    return nbdraw.connect(path)
 
-	def take(s, n):
-	    b = b''
-	    while len(b) < n:
-	        p = s.recv(n - len(b))
-	        if not p:
-	            raise EOFError
-	        b += p
-	    return b
+	def greet(flags=3):
+	    return nbdraw.greet(path, flags)
+
+	def ready():
+	    return nbdraw.ready(path, export)
 
 	def ends(s):
 	    """The server closes: whatever it still says is read."""
@@ -31,29 +27,6 @@ cat >"$T/bad.py" <<-'PY'
 	    except ConnectionError:
 	        pass
 	    s.close()
-
-	def greet(flags=3):
-	    s = conn()
-	    assert take(s, 18)[:16] == b'NBDMAGICIHAVEOPT'
-	    s.sendall(struct.pack('>I', flags))
-	    return s
-
-	def option(s, opt, data, length=None):
-	    s.sendall(b'IHAVEOPT' + struct.pack('>II', opt, len(data) if length is None else length) + data)
-
-	def ready():
-	    s = greet()
-	    option(s, 1, export)
-	    take(s, 10)
-	    return s
-
-	def request(s, cmd, off, length, data=b'', magic=0x25609513, flags=0):
-	    s.sendall(struct.pack('>IHHQQI', magic, flags, cmd, 1, off, length) + data)
-
-	def reply(s):
-	    magic, err, cookie = struct.unpack('>IIQ', take(s, 16))
-	    assert magic == 0x67446698 and cookie == 1, (hex(magic), cookie)
-	    return err
 
 	def case(name, f):
 	    begin = time.monotonic()
@@ -154,7 +127,7 @@ mpiod_wait 2
 name=$(lun_name)
 load_start "$(uri "$name")" --size-limit 32M
 rss() { awk '/VmRSS/ { print $2 }' "/proc/${PID[mpiod]}/status"; }
-timeout "$((WAIT * 5))" /usr/bin/python3 "$T/bad.py" "$NBD" "$name" || fail "a case was answered wrongly"
+timeout "$((WAIT * 5))" /usr/bin/python3 -B "$T/bad.py" "$NBD" "$name" || fail "a case was answered wrongly"
 load_progress 100
 load_ok "beside all that"
 until_true "only the load's connection is left" js_is '.luns[0].users' 1

@@ -42,19 +42,14 @@ grep -q '^ended 0 with 7 descriptors' "$T/manager.log" || fail "kept: $(grep ^en
 
 # clients that leave while there is no mpiod: each of the others keeps the socket that is its own
 cat >"$T/idle.py" <<-'PY'
-	import socket, sys, time
-	conns = [socket.socket(socket.AF_UNIX) for _ in range(24)]
-	for c in conns:
-	    c.connect(sys.argv[1])
-	    c.sendall(b"\0\0\0\3IHAVEOPT\0\0\0\1" + len(sys.argv[2]).to_bytes(4, "big") + sys.argv[2].encode())
-	    got = b""
-	    while len(got) < 28:
-	        got += c.recv(28 - len(got))
+	import sys, time
+	from nbdraw import ready
+	conns = [ready(sys.argv[1], sys.argv[2].encode()) for _ in range(24)]
 	print("open", flush=True)
 	time.sleep(1000)
 PY
 users() { js_is '[.luns[].users] | add' "$1"; }
-spawn idle /usr/bin/python3 "$T/idle.py" "$NBD" "$LUN"
+spawn idle /usr/bin/python3 -B "$T/idle.py" "$NBD" "$LUN"
 until_true "24 idle clients" grep -q open "$T/idle.log"
 until_true "they are there" users 29
 down 21

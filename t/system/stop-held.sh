@@ -5,35 +5,20 @@
 
 cat >"$T/held.py" <<'PY'
 """held.py SOCKET EXPORT: a READ, a WRITE, a FLUSH and a WRITE_ZEROES; prints how many bytes of answers come before the end."""
-import socket, struct, sys
+import sys
+from nbdraw import ready, reply, request, take
 
-def take(n):
-    b = b""
-    while len(b) < n:
-        part = s.recv(n - len(b))
-        if not part:
-            raise EOFError
-        b += part
-    return b
-
-s = socket.socket(socket.AF_UNIX)
-s.connect(sys.argv[1])
-export = sys.argv[2].encode()
-assert take(18) == b"NBDMAGICIHAVEOPT\0\3"
-s.sendall(struct.pack(">I", 3) + b"IHAVEOPT" + struct.pack(">II", 1, len(export)) + export)  # EXPORT_NAME, no zeroes
-take(10)
-
-def ask(kind, offset, length, payload=b""):
-    s.sendall(struct.pack(">IHHQQI", 0x25609513, 0, kind, kind, offset, length) + payload)
-
-ask(0, 0, 4096)
-assert take(16 + 4096)[:8] == bytes.fromhex("6744669800000000"), "the first READ"
+s = ready(sys.argv[1], sys.argv[2].encode())
+s.settimeout(None)
+request(s, 0, 0, 4096)
+assert reply(s) == 0, "the first READ"
+take(s, 4096)
 print("connected", flush=True)
 sys.stdin.readline()
-ask(0, 0, 4096)
-ask(1, 8192, 4096, b"w" * 4096)
-ask(3, 0, 0)
-ask(6, 131072, 4096)
+request(s, 0, 0, 4096)
+request(s, 1, 8192, 4096, b"w" * 4096)
+request(s, 3, 0, 0)
+request(s, 6, 131072, 4096)
 print("asked", flush=True)
 got = b""
 try:
@@ -55,7 +40,7 @@ for signal in TERM KILL; do
 	mpiod_wait 2
 	rm -f "$T/go" "$T/held.log"
 	mkfifo "$T/go"
-	/usr/bin/python3 "$T/held.py" "$NBD" "$(lun_name)" <"$T/go" >"$T/held.log" 2>&1 &
+	/usr/bin/python3 -B "$T/held.py" "$NBD" "$(lun_name)" <"$T/go" >"$T/held.log" 2>&1 &
 	PID["held"]=$!
 	exec {go}>"$T/go"
 	until_true "the client is connected" says connected
