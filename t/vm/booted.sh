@@ -72,10 +72,9 @@ say "as a file, as a device, and a partition"
 # ---- under verified I/O ----
 
 dmesg_begin
-spawn fio fio --name=verify --filename=/srv/file --direct=1 --ioengine=libaio --iodepth=8 --rw=randrw --bs=4k --verify=crc32c \
-	--size=32M --verify_backlog=256 --time_based --runtime=100000 --norandommap=0 --verify_fatal=1 --rate_iops=50
+verify_start /srv 8 --rate_iops=50
 ios() { js '[.luns[] | select(.name == "data").paths[] | .reads + .writes] | add'; }
-began() { alive fio || fail "fio ended: $(head -n 20 "$T/fio.log")"; [ "$(ios)" -gt "$1" ]; }
+began() { verify_alive; [ "$(ios)" -gt "$1" ]; }
 policy_is() { [ "$(js '.luns[] | select(.name == "data").policy')" = "$1" ]; }
 until_true "I/O goes on" began 100
 
@@ -140,8 +139,7 @@ mpiod_wait 2 data
 until_true "I/O goes on after the watchdog" began 50
 say "watchdog: $(journal -u mpiod | grep -F 'Watchdog timeout' | tail -n 1 | sed 's/.*: //')"
 
-stop fio INT || true
-grep -q 'err= 0' "$T/fio.log" || fail "fio: $(head -n 20 "$T/fio.log")"
+verify_end
 dmesg_ok
 sync
 

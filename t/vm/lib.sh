@@ -71,11 +71,15 @@ files_check() {
 	(cd "$1" && sha256sum --quiet -c "$T/sums") || fail "checksums differ"
 }
 
-# ext4_up [BLOCKS]: a file system on $DEV, mounted on $MNT, with files in it; ext4_down: they are as they were, and it is clean
-ext4_up() {
-	mkfs.ext4 -q -F -b 4096 "$DEV" "$@" || fail "mkfs.ext4"
+# ext4_mount [SIZE]: a new file system on $DEV, mounted on $MNT
+ext4_mount() {
+	mkfs.ext4 -q -F "$DEV" "$@" || fail "mkfs.ext4"
 	mkdir -p "$MNT"
 	mount "$DEV" "$MNT"
+}
+# ext4_up [SIZE]: the same, with files in it; ext4_down: they are as they were, and it is clean
+ext4_up() {
+	ext4_mount "$@"
 	dmesg_begin
 	files_write "$MNT" 8 1M || fail "the files can't be written"
 }
@@ -86,11 +90,11 @@ ext4_down() {
 	dmesg_ok
 }
 
-# verify_start DEPTH: verified direct I/O on a file in $MNT; verify_alive: it goes on; verify_end: without an error
+# verify_start DIR DEPTH [OPTION...]: fio's verified direct I/O on a file in DIR; verify_alive: it goes on; verify_end: without an error
 verify_start() {
-	dd if=/dev/zero of="$MNT/file" bs=1M count=16 conv=fsync status=none || fail "the file can't be written"
-	spawn fio fio --name=verify --filename="$MNT/file" --direct=1 --ioengine=libaio --iodepth="$1" --rw=randrw --bs=4k --verify=crc32c \
-		--size=16M --verify_backlog=256 --time_based --runtime=100000 --norandommap=0 --verify_fatal=1
+	dd if=/dev/zero of="$1/file" bs=1M count=16 conv=fsync status=none || fail "the file can't be written"
+	spawn fio fio --name=verify --filename="$1/file" --direct=1 --ioengine=libaio --iodepth="$2" --rw=randrw --bs=4k --verify=crc32c \
+		--size=16M --verify_backlog=256 --time_based --runtime=100000 --norandommap=0 --verify_fatal=1 "${@:3}"
 }
 verify_alive() { alive fio || fail "fio ended: $(head -n 20 "$T/fio.log")"; }
 verify_end() {

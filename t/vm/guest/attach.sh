@@ -46,9 +46,7 @@ assert_fails 1 "$ATTACH" "$NAME" --socket "unix:$NBD"
 say "attached"
 
 # mounted: not detached
-mkfs.ext4 -q -F "$DEV"
-mkdir -p "$MNT"
-mount "$DEV" "$MNT"
+ext4_mount
 assert_fails 1 "$ATTACH" --detach "$NAME"
 assert_contains "$(cat "$T/out")" "mounted on $MNT"
 attached || fail "the refusal ended it"

@@ -16,9 +16,7 @@ dmesg_begin
 spawn attach "$B/mpio-attach" "$(lun_name)" "$DEV" --socket "unix:$NBD" --timeout 3
 GUEST_ENDS+=("nbd_down")
 until_true "$DEV is connected" test -e "/sys/block/${DEV##*/}/pid"
-mkfs.ext4 -q -F "$DEV"
-mkdir -p "$MNT"
-mount "$DEV" "$MNT"
+ext4_mount
 
 # a file is in the list once its fsync has returned
 : >"$T/sums"
@@ -49,9 +47,6 @@ unset 'PID[writer]'
 assert_gt "$(wc -l <"$T/sums")" 5 "files"
 assert_gt "$(grep -c 'fence: .* of an earlier process' "$MPIOD_LOG")" 0 "fences of what was in flight at a crash"
 dmesg_ok
-files_check "$MNT"
-umount "$MNT"
-fsck_clean ext4
-dmesg_ok
+ext4_down
 say "10 crashes, $(cat "$T/done") files"
 "$B/mpio-attach" --detach "$DEV" || fail "not detached"

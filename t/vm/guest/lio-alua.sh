@@ -28,7 +28,7 @@ until_true "cable 1 is optimized" alua_is 1 active/optimized
 until_true "cable 2 is standby" alua_is 2 standby
 nbd_up -C 4
 ext4_up
-verify_start 8
+verify_start "$MNT" 8
 until_true "fio runs" more 1 $(($(ops 1) + 200))
 only_over 1 "while the other is standby"
 

@@ -16,9 +16,7 @@ spawn attach "$B/mpio-attach" "$(lun_name)" "$DEV" --socket "unix:$NBD"
 GUEST_ENDS+=("nbd_down")
 until_true "$DEV is connected" test -e "/sys/block/${DEV##*/}/pid"
 until_true "the size is known" sectors_are $((64 << 11))
-mkfs.ext4 -q -F "$DEV"
-mkdir -p "$MNT"
-mount "$DEV" "$MNT"
+ext4_mount
 dmesg_begin
 files_write "$MNT" 30 1M &
 writer=$!
@@ -30,10 +28,7 @@ wait "$writer" || fail "the writer failed"
 resize2fs "$DEV" >"$T/resize.log" 2>&1 || fail "resize2fs: $(cat "$T/resize.log")"
 dd if=/dev/urandom of="$MNT/big" bs=1M count=100 conv=fsync status=none || fail "nothing can be written to what is new"
 (cd "$MNT" && sha256sum big) >>"$T/sums"
-files_check "$MNT"
-umount "$MNT"
-fsck_clean ext4
-dmesg_ok
+ext4_down
 mpiod_wait 2
 "$B/mpio-attach" --detach "$DEV" >/dev/null || fail "not detached"
 mpiod_down

@@ -47,8 +47,8 @@ of b daemon_up b b2
 of b until_true "b sees four keys, two of its own" of b keys_are 4 2
 
 of a nbd_up -C 4
-ext4_up 10240 # 40 MiB: what follows is for b
-verify_start 8
+ext4_up 40M # what follows is for b
+verify_start "$MNT" 8
 until_true "I/O goes on" began "$(($(of a ios) + 200))"
 for cable in 1 2; do
 	cable_cut_silent "$cable"

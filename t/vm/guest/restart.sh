@@ -9,7 +9,7 @@ mpiod_up
 mpiod_wait 2
 nbd_up -C 4
 ext4_up
-verify_start 16
+verify_start "$MNT" 16
 ios() { js '[.luns[].paths[] | .reads + .writes] | add'; }
 began() { [ "$(ios)" -gt "$1" ]; }
 for i in $(seq 20); do
